@@ -1,0 +1,175 @@
+"""Tensors out of nothing, out of numbers and out of arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from haema import dtypes
+from haema.errors import DTypeError
+from haema.functions.shaping import sizes_of
+from haema.tensor import Tensor, to_array
+
+
+def _made(array: np.ndarray, requires_grad: bool) -> Tensor:
+    x = Tensor._wrap(array)
+    return x.requires_grad_() if requires_grad else x
+
+
+def _floating(dtype: Any) -> np.dtype:
+    return dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+
+
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    """A tensor with a copy of ``data``.
+
+    Args:
+        data: A number, nested lists, an array or a tensor.
+        dtype: Element type; by default float32 for Python floats, int64 for integers, bool for booleans, and an
+            array's own type.
+        requires_grad: Record operations on it.
+        device: "cpu".
+
+    Raises:
+        DTypeError: the elements are no numbers.
+        ShapeError: the nested lists have different lengths.
+    """
+    x = _made(to_array(data, dtype), requires_grad)
+    return x if device is None else x.to(device=device)
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """``data`` as a tensor, sharing its memory where possible."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype=dtype)
+    if isinstance(data, np.ndarray) and data.dtype in dtypes.RANK:
+        x = Tensor._wrap(data)
+        return x if dtype is None else x.to(dtype=dtype)
+    return tensor(data, dtype=dtype)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of ``array``.
+
+    Raises:
+        DTypeError: the array has a type that tensors do not have; convert it with ``astype``.
+    """
+    if not isinstance(array, np.ndarray) or array.dtype not in dtypes.RANK:
+        came = array.dtype.name if isinstance(array, np.ndarray) else type(array).__name__
+        names = ", ".join(t.name for t in dtypes.RANK)
+        raise DTypeError(f"from_numpy: {came} cannot be shared; arrays of {names} can")
+    return Tensor._wrap(array)
+
+
+def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros, float32 by default."""
+    return _made(np.zeros(sizes_of(size), _floating(dtype)), requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones, float32 by default."""
+    return _made(np.ones(sizes_of(size), _floating(dtype)), requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor to be filled: zeros, so that a forgotten element does not differ from run to run."""
+    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value everywhere; its type is that of the value unless given."""
+    kind = dtypes.of_number(fill_value) if dtype is None else dtypes.as_dtype(dtype)
+    shape = sizes_of((size,)) if not isinstance(size, int) else (size,)
+    return _made(np.full(shape, fill_value, kind), requires_grad)
+
+
+def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape and dtype of ``x``."""
+    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape and dtype of ``x``."""
+    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+empty_like = zeros_like
+
+
+def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in the shape and dtype of ``x``."""
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Tensor:
+    """start, start + step, ... up to but without ``end``; ``arange(n)`` is 0 .. n-1. int64 if all are integers.
+
+    Raises:
+        ValueError: the step is 0.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    if step == 0:
+        raise ValueError("arange: the step must not be 0")
+    if dtype is None:
+        whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
+        dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
+    return Tensor._wrap(np.arange(start, end, step).astype(dtypes.as_dtype(dtype)))
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None) -> Tensor:
+    """``steps`` numbers at equal distances from ``start`` to ``end``, both included."""
+    return Tensor._wrap(np.linspace(start, end, steps).astype(_floating(dtype)))
+
+
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Tensor:
+    """``base`` to the powers ``linspace(start, end, steps)``."""
+    return Tensor._wrap(np.logspace(start, end, steps, base=base).astype(_floating(dtype)))
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None) -> Tensor:
+    """The (n, m) matrix with ones on its diagonal; m = n by default."""
+    return Tensor._wrap(np.eye(n, m, dtype=_floating(dtype)))
+
+
+def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinates of the grid over vectors, one tensor each.
+
+    Args:
+        tensors: Vectors.
+        indexing: "ij": the first vector runs along the first axis; "xy": along the second.
+    """
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
+    arrays = np.meshgrid(*(x.numpy() for x in tensors), indexing=indexing)  # type: ignore[call-overload]
+    return tuple(Tensor._wrap(np.ascontiguousarray(a)) for a in arrays)
+
+
+def diag(x: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the square matrix with a given diagonal."""
+    if x.ndim == 2:
+        return x.diagonal(diagonal)
+    n = x.shape[0] + abs(diagonal)
+    rows = arange(x.shape[0]) + max(-diagonal, 0)
+    y = zeros(n, n, dtype=x.dtype)
+    y[rows, rows + diagonal] = x
+    return y
+
+
+def is_tensor(x: object) -> bool:
+    """Whether ``x`` is a tensor."""
+    return isinstance(x, Tensor)
+
+
+def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements agree: |a - b| <= atol + rtol |b|."""
+    return bool(a.isclose(b, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
+
+
+def equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have the same shape and elements."""
+    return a.shape == b.shape and bool((a == b).all())
+
+
+pi, inf, nan, e = math.pi, math.inf, math.nan, math.e

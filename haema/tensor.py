@@ -1,0 +1,803 @@
+"""The tensor: an array that remembers how it was computed.
+
+A tensor holds data (a NumPy array), and if gradients are wanted a place on the tape. Its methods are the functions
+of `haema.functions`, listed in the class body; what this file defines itself is what a tensor *is*: how a primitive
+is applied to it, what in-place writing means, how it is read out and printed.
+
+Writing in place. A tensor may be a view of another one's memory, and then shares its version number, which each
+write raises. A derivative that needs a value checks that its version is still the one it saw. A write into a view
+is also an event in the history of the tensor it is a view of, whose record becomes
+
+    base = assign(base before, the new values, path of views)
+
+and every other view of the same base is, from then on, recomputed from the new record when it is next used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from haema import autograd, dtypes, executor, ops
+from haema.autograd import Record
+from haema.errors import DTypeError, HaemaError, ShapeError
+from haema.functions import contractions, elementwise, indexing, reductions, shaping
+from haema.functions.promotion import pair
+from haema.ops.core import broadcast_shapes
+
+
+def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``x.f_(...)``: the result of ``f`` written into ``x``."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        tensors = (self, *(a for a in args if isinstance(a, Tensor)))
+        source = self._snapshot() if autograd.is_grad_enabled() and any(t._requires_grad for t in tensors) else self
+        return self._become(function(source, *args, **kwargs))
+
+    method.__name__ = f"{function.__name__}_"
+    method.__doc__ = f"``{function.__name__}`` in place: the result is written into this tensor, which is returned."
+    return method
+
+
+def _in_place_map(op: ops.Op, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``_in_place`` of an elementwise primitive, which can compute into its first operand's memory."""
+    general = _in_place(function)
+
+    def method(self: Tensor, other: Any, **kwargs: Any) -> Tensor:
+        if kwargs or self._records(other):
+            return general(self, other, **kwargs)
+        a, b = pair(self, other)
+        if a is not self or (b.shape != a.shape and broadcast_shapes(op, a.shape, b.shape) != a.shape):
+            return general(self, other)
+        return self._update(op, b)
+
+    method.__name__, method.__doc__ = f"{op.name}_", general.__doc__
+    return method
+
+
+class Tensor:
+    """A multi-dimensional array with a gradient.
+
+    Args:
+        data: A number, nested lists, an array, or a tensor; copied.
+        dtype: Type of the elements; by default that of ``data``, where Python floats count as float32.
+        requires_grad: Record operations on this tensor so that ``backward`` fills its ``grad``.
+
+    Attributes:
+        grad: The gradient that ``backward`` accumulated, or None.
+        shape, ndim, dtype: As in NumPy.
+        requires_grad: Whether operations on it are recorded.
+        is_leaf: Whether it was made by the user and not computed by recorded operations.
+        grad_fn: The record of the operation that computed it, or None.
+    """
+
+    __slots__ = (
+        "__weakref__", "_base", "_data", "_hooks", "_record", "_requires_grad", "_seen", "_version", "_view", "grad",
+    )  # fmt: skip
+    __array_priority__ = 1000  # NumPy leaves array * tensor to the tensor
+
+    _data: Any
+    _record: Record | None
+    _requires_grad: bool
+    _version: list[int]
+    _base: Tensor | None
+    _view: tuple[ops.Op, dict[str, Any], Tensor] | None
+    _seen: int
+    _hooks: list[Callable[[Tensor], Tensor | None]] | None
+    grad: Tensor | None
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        self._set(to_array(data, dtype))
+        if requires_grad:
+            self.requires_grad = True
+
+    # -- the machinery ------------------------------------------------------------------
+
+    def _set(self, data: Any, record: Record | None = None) -> None:
+        self._data = data
+        self._record = record
+        self._requires_grad = record is not None
+        self._version = [0]
+        self._base = None
+        self._view = None
+        self._hooks = None
+        self.grad = None
+
+    @staticmethod
+    def _wrap(data: Any, record: Record | None = None) -> Tensor:
+        """A tensor of this very array."""
+        x = object.__new__(Tensor)
+        x._set(data, record)
+        return x
+
+    def _constant(self, value: Any, dtype: np.dtype) -> Tensor:
+        """A tensor with a fixed value."""
+        return Tensor._wrap(np.asarray(value, dtype))
+
+    def _apply(self, op: ops.Op, xs: Sequence[Tensor], params: dict[str, Any]) -> Tensor:
+        """The result of a primitive; every computation with tensors comes through here."""
+        y = Tensor._wrap(executor.run(op, [x._data for x in xs], params))
+        if op.shares and y._shares_memory(self):
+            y._version = self._version
+            y._base = self if self._base is None else self._base
+            y._view = (op, params, self)
+            y._seen = self._version[0]
+        if op.differentiable and autograd._mode.recording:
+            for x in xs:
+                if x._requires_grad:
+                    if y._data.dtype.kind == "f":
+                        y._record = Record(op, params, xs, y)
+                        y._requires_grad = True
+                    break
+        return y
+
+    def _shares_memory(self, other: Tensor) -> bool:
+        return np.may_share_memory(self._data, other._data)
+
+    def _records(self, *others: Any) -> bool:
+        """Whether an operation on these tensors would be recorded."""
+        if not autograd._mode.recording:
+            return False
+        return self._requires_grad or any(isinstance(x, Tensor) and x._requires_grad for x in others)
+
+    def _current_record(self) -> Record | None:
+        """The record behind the present values, redone if the memory was written through another view."""
+        if self._base is not None and self._view is not None and self._seen != self._version[0]:
+            op, params, parent = self._view
+            if parent._requires_grad or parent._current_record() is not None:
+                self._record = Record(op, params, [parent], self)
+                self._requires_grad = True
+            self._seen = self._version[0]
+        return self._record
+
+    def _snapshot(self) -> Tensor:
+        """This value with its history, in memory of its own, for a derivative that still needs it."""
+        if self._requires_grad and self._record is None:
+            self._check_writable()
+        x = Tensor._wrap(self._data.copy(), self._current_record())
+        x._requires_grad = self._requires_grad
+        return x
+
+    def _check_writable(self) -> None:
+        root = self if self._base is None else self._base
+        if autograd.is_grad_enabled() and root._requires_grad and root._current_record() is None:
+            what = "a leaf tensor" if root is self else "a view of a leaf tensor"
+            raise HaemaError(
+                f"{what} that requires a gradient cannot be changed in place; do it under hm.no_grad(), or on a clone"
+            )
+
+    def _update(self, op: ops.Op, *others: Tensor, **params: Any) -> Tensor:
+        """``self = op(self, *others)`` in place."""
+        if self._records(*others):
+            source = self._snapshot() if op.keeps(1 + len(others))[0] else self
+            return self._become(op(source, *others, **params))
+        self._write(op, [self._data, *(x._data for x in others)], params)
+        return self
+
+    def _write(self, op: ops.Op, arrays: list[Any], params: dict[str, Any]) -> None:
+        try:
+            executor.update(op, self._data, arrays, params)
+        except ValueError as error:
+            if self._data.flags.writeable:
+                raise
+            raise HaemaError(
+                f"this tensor of shape {self.shape} cannot be changed in place: it is stretched by expand() or "
+                "read-only, so one place in memory stands for several elements; clone() it first"
+            ) from error
+        self._version[0] += 1
+
+    def _become(self, new: Tensor) -> Tensor:
+        """Take over the values of ``new``, and its history."""
+        if new.shape != self.shape:
+            raise ShapeError(f"in place: a result of shape {new.shape} does not fit this tensor of shape {self.shape}")
+        if not np.can_cast(new.dtype, self.dtype, "same_kind"):
+            raise DTypeError(f"in place: a result of type {new.dtype.name} does not go into a {self.dtype.name} tensor")
+        recorded = self._records(new)
+        if recorded:
+            self._check_writable()
+        new = new if new.dtype == self.dtype else ops.cast(new, dtype=self.dtype)
+        before = self._base._current_record() if recorded and self._base is not None else None
+        self._write(ops.assign, [self._data, new._data], {"path": ()})
+        if recorded:
+            self._rebase(new, before)
+        return self
+
+    def _rebase(self, new: Tensor, before: Record | None) -> None:
+        """Make the history of ``new`` that of this tensor, and of the tensor that it is a view of."""
+        if self._base is None:
+            self._record = new._current_record()
+            self._requires_grad = new._requires_grad
+            return
+        path: list[tuple[ops.Op, dict[str, Any]]] = []
+        x = self
+        while x._view is not None:
+            op, params, parent = x._view
+            path.insert(0, (op, params))
+            x = parent
+        old = Tensor._wrap(x._data, before)
+        x._record = Record(ops.assign, {"path": tuple(path)}, [old, new], x)
+        x._requires_grad = True
+
+    # -- what it is ------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._data.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the elements."""
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the data are: always "cpu"."""
+        return "cpu"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        if self._base is not None:
+            self._current_record()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.dtype.kind != "f":
+            raise DTypeError(f"only floating tensors can require a gradient, and this one is {self.dtype.name}")
+        if not value and self._record is not None:
+            raise HaemaError("requires_grad can be switched off on leaf tensors only; use detach()")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set ``requires_grad`` and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation computed it."""
+        return self._current_record() is None
+
+    @property
+    def grad_fn(self) -> Record | None:
+        """The record of the operation that computed it."""
+        return self._current_record()
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history or version, for changes that the tape shall not see."""
+        return Tensor._wrap(self._data)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._data = value._data
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 (PyTorch's name)
+        """All axes in reverse order."""
+        return ops.permute(self, axes=tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 (PyTorch's name)
+        """The last two axes exchanged."""
+        return shaping.transpose(self, -2, -1)
+
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or the size of one axis."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return self._data.size
+
+    nelement = numel
+
+    def dim(self) -> int:
+        """Number of axes."""
+        return self.ndim
+
+    def stride(self) -> tuple[int, ...]:
+        """Steps between neighbours along each axis, in elements."""
+        return tuple(s // self.itemsize for s in self._data.strides)
+
+    def is_floating_point(self) -> bool:
+        """Whether the type is float32 or float64."""
+        return self.dtype.kind == "f"
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements stand in row-major order without gaps."""
+        return bool(self._data.flags.c_contiguous)
+
+    # -- reading values ------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """The array itself, sharing memory.
+
+        Raises:
+            HaemaError: the tensor requires a gradient, which the array could not carry on; detach it first.
+        """
+        if self.requires_grad:
+            raise HaemaError("numpy() on a tensor that requires a gradient would lose it; use .detach().numpy()")
+        return self._data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The one element as a Python number.
+
+        Raises:
+            HaemaError: there is not exactly one.
+        """
+        if self._data.size != 1:
+            raise HaemaError(f"item(): needs a tensor with one element, and shape {self.shape} has {self._data.size}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise HaemaError(
+                f"a tensor of shape {self.shape} is neither true nor false; ask .any() or .all()"
+            )
+        return bool(self._data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iub" or self._data.size != 1:
+            raise TypeError(f"only an integer tensor with one element can be an index, not {self.dtype.name}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("a tensor without axes cannot be gone through")
+        return iter(shaping.unbind(self))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.ndim == 0 and spec else str(self)
+
+    def __repr__(self) -> str:
+        from haema.printing import represent
+
+        return represent(self)
+
+    # -- gradients ------------------------------------------------------------------
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add d self / d leaf to the ``grad`` of every leaf; see `haema.autograd.backward`."""
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """The same memory without history."""
+        x = Tensor._wrap(self._data)
+        x._version = self._version
+        return x
+
+    def detach_(self) -> Tensor:
+        """Forget the history."""
+        self._record = None
+        self._requires_grad = False
+        self._base = self._view = None
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` whenever the gradient of this tensor is computed; what it returns replaces it.
+
+        Returns:
+            A function that takes the hook away again.
+        """
+        if not self.requires_grad:
+            raise HaemaError("register_hook: the tensor does not require a gradient")
+        record = self._current_record()
+        holder: Any = self if record is None else record
+        name = "_hooks" if record is None else "hooks"
+        hooks = getattr(holder, name) or []
+        setattr(holder, name, hooks)
+        hooks.append(hook)
+
+        def remove() -> None:
+            if hook in hooks:
+                hooks.remove(hook)
+
+        return remove
+
+    def retain_grad(self) -> None:
+        """Let ``backward`` fill ``grad`` although this tensor was computed."""
+        if self._current_record() is None:
+            return
+
+        def keep(g: Tensor) -> None:
+            self.grad = g.clone() if self.grad is None else self.grad + g
+
+        self.register_hook(keep)
+
+    # -- copies and conversions ------------------------------------------------------------------
+
+    def clone(self) -> Tensor:
+        """A copy, through which gradients flow."""
+        return ops.cast(self, dtype=self.dtype)
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself if contiguous, else a copy that is."""
+        return self if self.is_contiguous() else ops.cast(self, dtype=self.dtype)
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
+        """This tensor as another dtype; a device may be named, and there is one: "cpu".
+
+        Args:
+            args: A dtype, a tensor whose dtype is taken, or "cpu".
+            dtype, device: The same by name.
+            copy: Copy even if nothing changes.
+
+        Raises:
+            HaemaError: another device is asked for.
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype = arg.dtype
+            elif isinstance(arg, str) and arg not in np.sctypeDict:
+                device = arg
+            else:
+                dtype = arg
+        if device is not None and str(device).split(":")[0] != "cpu":
+            raise HaemaError(f"there is no device {str(device)!r}: haema computes on the CPU, device 'cpu'")
+        target = self.dtype if dtype is None else dtypes.as_dtype(dtype)
+        return self if target == self.dtype and not copy else ops.cast(self, dtype=target)
+
+    def type(self, dtype: Any) -> Tensor:
+        """This tensor as another dtype."""
+        return self.to(dtype=dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """This tensor in the dtype of another."""
+        return self.to(dtype=other.dtype)
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return self.to(dtypes.float64)
+
+    def long(self) -> Tensor:
+        """As int64."""
+        return self.to(dtypes.int64)
+
+    def int(self) -> Tensor:
+        """As int32."""
+        return self.to(dtypes.int32)
+
+    def byte(self) -> Tensor:
+        """As uint8."""
+        return self.to(dtypes.uint8)
+
+    def bool(self) -> Tensor:
+        """Whether each element is non-zero."""
+        return self.to(dtypes.bool)
+
+    def cpu(self) -> Tensor:
+        """The tensor itself: it is on the CPU."""
+        return self
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise HaemaError("only leaf tensors can be deep-copied; detach() or clone() this one")
+        x = object.__new__(type(self))
+        x._set(self._data.copy())
+        x._requires_grad = self._requires_grad
+        x.grad = None if self.grad is None else self.grad.detach().clone()
+        memo[id(self)] = x
+        return x
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (type(self), np.ascontiguousarray(self._data), self._requires_grad)
+
+    # -- writing in place ------------------------------------------------------------------
+
+    def copy_(self, source: Any) -> Tensor:
+        """Take over the values of ``source``, broadcast and converted."""
+        value = source if isinstance(source, Tensor) else self._constant(source, self.dtype)
+        value = value if value.dtype == self.dtype else ops.cast(value, dtype=self.dtype)
+        return self._become(value if value.shape == self.shape else ops.expand(value, shape=self.shape))
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to ``value``."""
+        return self.copy_(value)
+
+    def zero_(self) -> Tensor:
+        """Set every element to 0."""
+        return self.copy_(0)
+
+    def masked_fill_(self, mask: Tensor, value: Any) -> Tensor:
+        """Set the elements where ``mask`` to ``value``."""
+        return self._become(elementwise.masked_fill(self, mask, value))
+
+    def scatter_(self, dim: Any, index: Tensor, src: Any) -> Tensor:
+        """``scatter`` in place."""
+        return self._become(indexing.scatter(self, dim, index, src))
+
+    def scatter_add_(self, dim: Any, index: Tensor, src: Any) -> Tensor:
+        """``scatter_add`` in place."""
+        return self._become(indexing.scatter_add(self, dim, index, src))
+
+    def index_add_(self, dim: Any, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+        """``index_add`` in place."""
+        return self._become(indexing.index_add(self, dim, index, source, alpha=alpha))
+
+    def uniform_(self, low: Any = 0.0, high: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with numbers from the uniform distribution on [low, high)."""
+        from haema import random
+
+        return self.copy_(random.uniform(self.shape, low, high, dtype=self.dtype, generator=generator))
+
+    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with numbers from the normal distribution."""
+        from haema import random
+
+        return self.copy_(random.normal_of(self.shape, mean, std, dtype=self.dtype, generator=generator))
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+        """Fill with 1 with probability ``p``, else 0."""
+        from haema import random
+
+        return self.copy_(random.bernoulli_of(self.shape, p, dtype=self.dtype, generator=generator))
+
+    add_ = _in_place_map(ops.add, elementwise.add)
+    sub_ = _in_place_map(ops.sub, elementwise.sub)
+    mul_ = _in_place_map(ops.mul, elementwise.mul)
+    div_ = _in_place_map(ops.div, elementwise.div)
+    pow_ = _in_place(elementwise.pow)
+    neg_ = _in_place(elementwise.neg)
+    abs_ = _in_place(elementwise.abs)
+    exp_ = _in_place(elementwise.exp)
+    log_ = _in_place(elementwise.log)
+    sqrt_ = _in_place(elementwise.sqrt)
+    rsqrt_ = _in_place(elementwise.rsqrt)
+    square_ = _in_place(elementwise.square)
+    reciprocal_ = _in_place(elementwise.reciprocal)
+    tanh_ = _in_place(elementwise.tanh)
+    sigmoid_ = _in_place(elementwise.sigmoid)
+    relu_ = _in_place(elementwise.relu)
+    floor_ = _in_place(elementwise.floor)
+    ceil_ = _in_place(elementwise.ceil)
+    round_ = _in_place(elementwise.round)
+    trunc_ = _in_place(elementwise.trunc)
+    clamp_ = clip_ = _in_place(elementwise.clamp)
+    lerp_ = _in_place(elementwise.lerp)
+    addcmul_ = _in_place(elementwise.addcmul)
+    addcdiv_ = _in_place(elementwise.addcdiv)
+    remainder_ = _in_place(elementwise.remainder)
+    nan_to_num_ = _in_place(elementwise.nan_to_num)
+    tril_ = _in_place(shaping.tril)
+    triu_ = _in_place(shaping.triu)
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+    __ipow__ = pow_
+
+    # -- operators ------------------------------------------------------------------
+
+    __neg__ = elementwise.neg
+    __abs__ = elementwise.abs
+    __add__ = __radd__ = elementwise.add
+    __sub__ = elementwise.sub
+    __mul__ = __rmul__ = elementwise.mul
+    __truediv__ = elementwise.div
+    __floordiv__ = elementwise.floor_divide
+    __mod__ = elementwise.remainder
+    __pow__ = elementwise.pow
+    __matmul__ = contractions.matmul
+    __eq__ = elementwise.eq  # type: ignore[assignment]
+    __ne__ = elementwise.ne  # type: ignore[assignment]
+    __lt__ = elementwise.lt
+    __le__ = elementwise.le
+    __gt__ = elementwise.gt
+    __ge__ = elementwise.ge
+    __invert__ = elementwise.bitwise_not
+    __and__ = __rand__ = elementwise.bitwise_and
+    __or__ = __ror__ = elementwise.bitwise_or
+    __xor__ = __rxor__ = elementwise.bitwise_xor
+    __lshift__ = elementwise.bitwise_left_shift
+    __rshift__ = elementwise.bitwise_right_shift
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return elementwise.sub(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return elementwise.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return elementwise.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return elementwise.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return elementwise.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return contractions.matmul(to_tensor(other), self)
+
+    # -- functions as methods ------------------------------------------------------------------
+
+    exp, expm1, exp2 = elementwise.exp, elementwise.expm1, elementwise.exp2
+    log, log1p, log2, log10 = elementwise.log, elementwise.log1p, elementwise.log2, elementwise.log10
+    sqrt, rsqrt, square = elementwise.sqrt, elementwise.rsqrt, elementwise.square
+    reciprocal = elementwise.reciprocal
+    sin, cos, tan = elementwise.sin, elementwise.cos, elementwise.tan
+    asin, acos, atan, atan2 = elementwise.asin, elementwise.acos, elementwise.atan, elementwise.atan2
+    sinh, cosh, tanh = elementwise.sinh, elementwise.cosh, elementwise.tanh
+    asinh, acosh, atanh = elementwise.asinh, elementwise.acosh, elementwise.atanh
+    sigmoid, erf, relu = elementwise.sigmoid, elementwise.erf, elementwise.relu
+    floor, ceil, trunc, round = elementwise.floor, elementwise.ceil, elementwise.trunc, elementwise.round
+    abs, absolute, neg, negative = elementwise.abs, elementwise.abs, elementwise.neg, elementwise.neg
+    sign = elementwise.sign
+    add, sub, mul, div, pow = (
+        elementwise.add, elementwise.sub, elementwise.mul, elementwise.div, elementwise.pow,
+    )  # fmt: skip
+    subtract, multiply, divide, true_divide = sub, mul, div, div
+    floor_divide, remainder, fmod = elementwise.floor_divide, elementwise.remainder, elementwise.fmod
+    maximum, minimum, clamp, clip = (
+        elementwise.maximum, elementwise.minimum, elementwise.clamp, elementwise.clamp,
+    )  # fmt: skip
+    lerp, addcmul, addcdiv = elementwise.lerp, elementwise.addcmul, elementwise.addcdiv
+    eq, ne, lt, le, gt, ge = (
+        elementwise.eq, elementwise.ne, elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge,
+    )  # fmt: skip
+    isnan, isinf, isfinite, isclose = (
+        elementwise.isnan, elementwise.isinf, elementwise.isfinite, elementwise.isclose,
+    )  # fmt: skip
+    logical_not, logical_and, logical_or, logical_xor = (
+        elementwise.logical_not, elementwise.logical_and, elementwise.logical_or, elementwise.logical_xor,
+    )  # fmt: skip
+    bitwise_not, bitwise_and, bitwise_or, bitwise_xor = (
+        elementwise.bitwise_not, elementwise.bitwise_and, elementwise.bitwise_or, elementwise.bitwise_xor,
+    )  # fmt: skip
+    masked_fill, nan_to_num = elementwise.masked_fill, elementwise.nan_to_num
+
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """This tensor where ``condition``, else ``other``."""
+        return elementwise.where(condition, self, other)
+
+    sum, mean, prod, cumsum = reductions.sum, reductions.mean, reductions.prod, reductions.cumsum
+    var, std, norm = reductions.var, reductions.std, reductions.norm
+    max, min, amax, amin = reductions.max, reductions.min, reductions.amax, reductions.amin
+    argmax, argmin = reductions.argmax, reductions.argmin
+    any, all, count_nonzero = reductions.any, reductions.all, reductions.count_nonzero
+    logsumexp, softmax, log_softmax = reductions.logsumexp, reductions.softmax, reductions.log_softmax
+    sort, argsort, topk, median = reductions.sort, reductions.argsort, reductions.topk, reductions.median
+
+    reshape, view, permute, transpose, t = (
+        shaping.reshape, shaping.view, shaping.permute, shaping.transpose, shaping.t,
+    )  # fmt: skip
+    swapaxes = shaping.transpose
+    expand, expand_as, broadcast_to = shaping.expand, shaping.expand_as, shaping.broadcast_to
+    unsqueeze, squeeze, flatten, unflatten = (
+        shaping.unsqueeze, shaping.squeeze, shaping.flatten, shaping.unflatten,
+    )  # fmt: skip
+    flip, roll, movedim = shaping.flip, shaping.roll, shaping.movedim
+    narrow, select, unbind, split, chunk = (
+        shaping.narrow, shaping.select, shaping.unbind, shaping.split, shaping.chunk,
+    )  # fmt: skip
+    repeat, tile, repeat_interleave = shaping.repeat, shaping.tile, shaping.repeat_interleave
+    unfold, diagonal, tril, triu = shaping.unfold, shaping.diagonal, shaping.tril, shaping.triu
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """The elements in the shape of ``other``."""
+        return shaping.reshape(self, other.shape)
+
+    view_as = reshape_as
+
+    gather, scatter, scatter_add = indexing.gather, indexing.scatter, indexing.scatter_add
+    index_select, index_add = indexing.index_select, indexing.index_add
+    take_along_dim, masked_select, nonzero = (
+        indexing.take_along_dim, indexing.masked_select, indexing.nonzero,
+    )  # fmt: skip
+
+    matmul, mm, bmm, mv, dot, outer, addmm = (
+        contractions.matmul, contractions.mm, contractions.bmm, contractions.mv, contractions.dot,
+        contractions.outer, contractions.addmm,
+    )  # fmt: skip
+
+    def new_zeros(self, *size: Any, dtype: Any = None) -> Tensor:
+        """Zeros of the given shape, in this tensor's dtype unless another is named."""
+        return Tensor._wrap(np.zeros(shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
+
+    def new_ones(self, *size: Any, dtype: Any = None) -> Tensor:
+        """Ones of the given shape, in this tensor's dtype unless another is named."""
+        return Tensor._wrap(np.ones(shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
+
+    def new_full(self, size: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+        """One value in the given shape, in this tensor's dtype unless another is named."""
+        return Tensor._wrap(np.full(size, fill_value, dtypes.as_dtype(dtype or self.dtype)))
+
+    def new_tensor(self, data: Any, dtype: Any = None) -> Tensor:
+        """``data`` as a tensor of this tensor's dtype unless another is named."""
+        return Tensor(data, dtype=dtype or self.dtype)
+
+
+def to_array(data: Any, dtype: Any = None) -> np.ndarray:
+    """``data`` as a new array of one of haema's types; Python floats take the default type.
+
+    Raises:
+        DTypeError: the elements are not numbers.
+        ShapeError: nested lists of different lengths.
+    """
+    if isinstance(data, Tensor):
+        return np.array(data._data, dtype=dtypes.as_dtype(dtype or data.dtype), copy=True)
+    if isinstance(data, (list, tuple)) and data and any(isinstance(v, Tensor) for v in data):
+        data = [v._data if isinstance(v, Tensor) else v for v in data]
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ShapeError(f"tensor: the nested lists do not have equal lengths ({error})") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"tensor: the elements must be numbers or booleans, not {_kind(array)}")
+    if dtype is not None:
+        return array.astype(dtypes.as_dtype(dtype), copy=False)
+    typed = isinstance(data, (np.ndarray, np.generic)) or array.dtype.kind != "f"
+    if typed and array.dtype in dtypes.RANK:
+        return array
+    if array.dtype.kind == "f":
+        wanted = dtypes.get_default_dtype() if not typed else dtypes.float32
+    else:
+        wanted = dtypes.int64
+    return array.astype(wanted)
+
+
+def _kind(array: np.ndarray) -> str:
+    return {"O": "objects", "U": "text", "S": "bytes", "c": "complex numbers", "M": "dates"}.get(
+        array.dtype.kind, array.dtype.name
+    )
+
+
+def to_tensor(data: Any) -> Tensor:
+    """``data`` itself if a tensor, else a tensor of it."""
+    return data if isinstance(data, Tensor) else Tensor(data)
+
+
+def _rebuild(cls: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tensor:
+    """A tensor from its pickled parts."""
+    x = object.__new__(cls)
+    x._set(data.copy())
+    x._requires_grad = requires_grad
+    return x
