@@ -1,9 +1,9 @@
 """The exceptions haema raises on purpose.
 
-    HaemaError
-        InputError     bad data from a user or a file         (also a ValueError)
-        ShapeError     shapes that break an operation's rule  (also a RuntimeError, as in PyTorch)
-        DTypeError     dtypes that break an operation's rule  (also a RuntimeError, as in PyTorch)
+HaemaError
+    InputError     bad data from a user or a file         (also a ValueError)
+    ShapeError     shapes that break an operation's rule  (also a RuntimeError, as in PyTorch)
+    DTypeError     dtypes that break an operation's rule  (also a RuntimeError, as in PyTorch)
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""One module a peer, each with ``build(workload, threads) -> step(n)`` and ``version()``."""

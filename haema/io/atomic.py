@@ -1,0 +1,93 @@
+"""Writing a file so that whoever looks sees the old one or the new one, never half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from typing import IO, Any
+
+from haema.errors import InputError
+
+__all__ = ["atomic_write"]
+
+
+@contextlib.contextmanager
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = "wb", *, encoding: str | None = None, newline: str | None = None
+) -> Iterator[IO[Any]]:
+    """Opens a file beside ``path`` for writing and renames it to ``path`` when the block ends well.
+
+    If the block raises, or the process is killed, ``path`` is what it was before. The bytes are on the
+    disk before the rename, so a power cut does not leave an empty file under the new name either.
+    A ``path`` that exists and is no regular file (a pipe, a terminal) cannot be renamed over and is
+    written directly.
+
+    Args:
+        path: the file to write; a symbolic link is followed, an existing file keeps its permissions.
+        mode: ``"wb"`` (default) or ``"w"``.
+        encoding: of text; UTF-8 unless given.
+        newline: as in ``open``.
+
+    Yields:
+        The open file.
+
+    Raises:
+        InputError: the folder does not exist, is not writable, or ``path`` is a folder.
+        ValueError: ``mode`` is something else.
+
+    Example::
+
+        with atomic_write("model.safetensors") as file:
+            file.write(data)
+    """
+    if mode not in ("wb", "w"):
+        raise ValueError(f"atomic_write: mode is {mode!r}; it writes whole files, so 'wb' or 'w' is right")
+    if mode == "w" and encoding is None:
+        encoding = "utf-8"
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if os.path.isdir(target):
+        raise InputError(f"cannot write {os.fspath(path)}: it is a folder, where the name of a file is right")
+    if not os.path.isdir(folder):
+        raise InputError(f"cannot write {os.fspath(path)}: there is no folder {folder}; make it first")
+    regular = os.path.isfile(target) or not os.path.exists(target)
+    if not regular:
+        with open(target, mode, encoding=encoding, newline=newline) as file:
+            yield file
+        return
+
+    beside = os.path.join(folder, f".{os.path.basename(target)}.{os.urandom(4).hex()}.tmp")
+    try:
+        # Not tempfile: its files are readable by their owner only, and the rename would keep that.
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except OSError as error:
+        raise InputError(f"cannot write {os.fspath(path)}: {_reason(error)} in folder {folder}") from None
+    try:
+        with open(descriptor, mode, encoding=encoding, newline=newline) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(target):
+            os.chmod(beside, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+    _sync_folder(folder)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _sync_folder(folder: str) -> None:
+    """Puts the rename itself on the disk, where the system can do that for folders."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
