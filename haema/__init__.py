@@ -1,8 +1,8 @@
 """haema: deep learning that can be looked into, and fast.
 
-    import haema as hm
-    from haema import nn, optim
-    import haema.nn.functional as F
+import haema as hm
+from haema import nn, optim
+import haema.nn.functional as F
 """
 
 from typing import Any
@@ -219,3 +219,43 @@ clip = clamp
 concat = concatenate = cat
 swapaxes = transpose
 subtract, multiply, divide, true_divide, absolute, negative = sub, mul, div, div, abs, neg
+
+_LAZY = {
+    "Trainer": "haema.train",
+    "History": "haema.train",
+    "Callback": "haema.train",
+    "EarlyStopping": "haema.train",
+    "Checkpoint": "haema.train",
+    "CSVLog": "haema.train",
+    "LearningRateSchedule": "haema.train",
+    "StopOnNonFinite": "haema.train",
+    "TimeLimit": "haema.train",
+    "ProgressBar": "haema.train",
+    "LambdaCallback": "haema.train",
+    "GradientNorms": "haema.train",
+    "save": "haema.io",
+    "load": "haema.io",
+    "register": "haema.nn",
+    "summary": "haema.nn",
+    "nn": "haema.nn",
+    "optim": "haema.optim",
+    "data": "haema.data",
+    "train": "haema.train",
+    "io": "haema.io",
+}
+"""Public names whose rooms are entered when they are first used, so that ``import haema`` stays quick."""
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name not in _LAZY:
+        raise AttributeError(f"module 'haema' has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name])
+    value = module if _LAZY[name] == f"haema.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -12,6 +12,7 @@ import contextlib
 import heapq
 import itertools
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Record:
         self.age = _count()
         self.shapes = [x._data.shape for x in xs]
         self.dtypes = [x._data.dtype for x in xs]
-        self.wants = [x._requires_grad for x in xs]
+        self.wants = [x.requires_grad for x in xs]
         self.sources = [source(x) if x._requires_grad else None for x in xs]
         self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
         self.captured: Any = None
@@ -119,6 +120,37 @@ def source(x: Tensor) -> Any:
     return x if record is None else record
 
 
+class RemovableHandle:
+    """What `Tensor.register_hook` returns: ``remove()`` takes the hook away again."""
+
+    def __init__(self, hooks: list[Callable[[Tensor], Tensor | None]], hook: Callable[[Tensor], Tensor | None]) -> None:
+        self._hooks = hooks
+        self._hook = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second time nothing happens."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+
+class Keep:
+    """The hook of `Tensor.retain_grad`: adds the gradient to that of the tensor. Two for one tensor are equal."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._x = weakref.ref(x)  # the record holds the hook, and the tensor the record
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keep) and self._x() is other._x()
+
+    def __hash__(self) -> int:
+        return hash(Keep)
+
+    def __call__(self, g: Tensor) -> None:
+        x = self._x()
+        if x is not None:
+            x.grad = g.clone() if x.grad is None else x.grad + g
+
+
 # -- switching the tape on and off ------------------------------------------------------------------
 
 
@@ -127,7 +159,7 @@ def is_grad_enabled() -> bool:
     return _mode.recording
 
 
-class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801 (PyTorch's name)
+class set_grad_enabled(contextlib.ContextDecorator):
     """Switch recording on or off: at once, and as a context manager or decorator until its end."""
 
     def __init__(self, mode: bool) -> None:
@@ -140,6 +172,10 @@ class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801 (PyTorch's na
 
     def __exit__(self, *_: object) -> None:
         _mode.recording = self._old[-1]
+
+    def __call__(self, function: Any) -> Any:
+        _mode.recording = self._old[-1]  # a decorator switches within the function only
+        return super().__call__(function)
 
 
 class _Switch(contextlib.ContextDecorator):
@@ -168,13 +204,13 @@ class _Switch(contextlib.ContextDecorator):
         return wrapper
 
 
-class no_grad(_Switch):  # noqa: N801 (PyTorch's name)
+class no_grad(_Switch):
     """Within it no operation is recorded: ``with hm.no_grad(): ...`` or ``@hm.no_grad()``."""
 
     to = False
 
 
-class enable_grad(_Switch):  # noqa: N801 (PyTorch's name)
+class enable_grad(_Switch):
     """Within it operations are recorded again, inside ``no_grad``."""
 
     to = True
@@ -293,8 +329,7 @@ def _seed(root: Tensor, g: Tensor | None, name: str) -> Tensor:
                 f"{root.shape}; reduce it first (e.g. .sum()) or pass gradient="
             )
         return root._constant(np.ones(root.shape), root.dtype)
-    if not hasattr(g, "_data"):
-        g = root._constant(g, root.dtype)
+    g = g.to(root.dtype) if hasattr(g, "_data") else root._constant(g, root.dtype)
     if g.shape != root.shape:
         raise ShapeError(f"{name}: the gradient has shape {g.shape} and the tensor {root.shape}; they must agree")
     return g
@@ -314,7 +349,7 @@ def backward(
         gradient: Gradient of some scalar with respect to ``root``, of its shape; 1 if ``root`` is a single number.
         retain_graph: Keep the tape for another walk; default: as ``create_graph``.
         create_graph: Record the walk, so that ``.grad`` can itself be differentiated.
-        inputs: Leaves to accumulate into; all by default.
+        inputs: Tensors, leaves or not, whose ``.grad`` to add to; all leaves by default.
 
     Raises:
         HaemaError: ``root`` does not require a gradient, is no single number and no gradient is given, the tape
@@ -324,8 +359,11 @@ def backward(
     g = _seed(root, gradient, "backward")
     only = None if inputs is None else [source(x) for x in inputs]
     found = walk([root], [g], create_graph=create_graph, retain_graph=retain_graph, only=only)
-    for target, gx, owned in found.values():
-        if isinstance(target, Record):
+    holders = {} if inputs is None else dict(zip(map(id, only or ()), inputs, strict=True))
+    for key, (target, gx, owned) in found.items():
+        if inputs is not None:
+            target = holders.get(key)
+        if target is None or isinstance(target, Record):
             continue
         if target.grad is not None:
             gx = _summed(target.grad, gx, create_graph)
@@ -366,9 +404,9 @@ def grad(
     Raises:
         HaemaError: an input does not require a gradient, or was not used and ``allow_unused`` is False.
     """
-    roots = [outputs] if hasattr(outputs, "_data") else list(outputs)
-    leaves = [inputs] if hasattr(inputs, "_data") else list(inputs)
-    given = [grad_outputs] * len(roots) if grad_outputs is None or hasattr(grad_outputs, "_data") else grad_outputs
+    roots: list[Any] = [outputs] if hasattr(outputs, "_data") else list(outputs)
+    leaves: list[Any] = [inputs] if hasattr(inputs, "_data") else list(inputs)
+    given: Any = [grad_outputs] * len(roots) if grad_outputs is None or hasattr(grad_outputs, "_data") else grad_outputs
     seeds = [_seed(r, g, "grad") for r, g in zip(roots, given, strict=True)]
     for i, x in enumerate(leaves):
         if not x.requires_grad:
@@ -435,15 +473,13 @@ def gradcheck(
     Raises:
         HaemaError: an entry disagrees; the message names input, output, entry and both numbers.
     """
-    args = [inputs] if hasattr(inputs, "_data") else list(inputs)
+    args: list[Any] = [inputs] if hasattr(inputs, "_data") else list(inputs)
     checked = [x for x in args if hasattr(x, "_data") and x.requires_grad]
     if not checked:
         raise HaemaError("gradcheck: none of the inputs requires a gradient")
     for k, y in enumerate(_outputs(func, args)):
-        if not y.requires_grad:
-            continue  # a finite difference could only confirm the zero that backward would give
         rows = [np.zeros((y.numel(), x.numel())) for x in checked]
-        for i in range(y.numel()):
+        for i in range(y.numel() if y.requires_grad else 0):
             seed = np.zeros(y.numel())
             seed[i] = 1
             g = y._constant(seed.reshape(y.shape), y.dtype)
@@ -489,8 +525,7 @@ def gradgradcheck(
         with enable_grad():
             ys = [y for y in _outputs(func, xs) if y.requires_grad]
             seeds = [
-                y._constant(np.cos(1.7 * np.arange(y.numel()) + k).reshape(y.shape), y.dtype)
-                for k, y in enumerate(ys)
+                y._constant(np.cos(1.7 * np.arange(y.numel()) + k).reshape(y.shape), y.dtype) for k, y in enumerate(ys)
             ]
             wanted = [x for x in xs if hasattr(x, "_data") and x.requires_grad]
             return [g for g in grad(ys, wanted, seeds, create_graph=True, materialize_grads=True) if g is not None]

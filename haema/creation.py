@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from haema import dtypes
+from haema import dtypes, executor
 from haema.errors import DTypeError
 from haema.functions.shaping import sizes_of
 from haema.tensor import Tensor, to_array
@@ -65,12 +65,12 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, float32 by default."""
-    return _made(np.zeros(sizes_of(size), _floating(dtype)), requires_grad)
+    return _made(executor.fill(0, sizes_of(size), _floating(dtype)), requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones, float32 by default."""
-    return _made(np.ones(sizes_of(size), _floating(dtype)), requires_grad)
+    return _made(executor.fill(1, sizes_of(size), _floating(dtype)), requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -78,11 +78,12 @@ def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     return zeros(*size, dtype=dtype, requires_grad=requires_grad)
 
 
+@np.errstate(all="ignore")
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """One value everywhere; its type is that of the value unless given."""
     kind = dtypes.of_number(fill_value) if dtype is None else dtypes.as_dtype(dtype)
     shape = sizes_of((size,)) if not isinstance(size, int) else (size,)
-    return _made(np.full(shape, fill_value, kind), requires_grad)
+    return _made(executor.fill(fill_value, shape, kind), requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -103,6 +104,7 @@ def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: b
     return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
+@np.errstate(all="ignore")
 def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Tensor:
     """start, start + step, ... up to but without ``end``; ``arange(n)`` is 0 .. n-1. int64 if all are integers.
 
@@ -118,11 +120,13 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
     return Tensor._wrap(np.arange(start, end, step).astype(dtypes.as_dtype(dtype)))
 
 
+@np.errstate(all="ignore")
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None) -> Tensor:
     """``steps`` numbers at equal distances from ``start`` to ``end``, both included."""
     return Tensor._wrap(np.linspace(start, end, steps).astype(_floating(dtype)))
 
 
+@np.errstate(all="ignore")
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
     return Tensor._wrap(np.logspace(start, end, steps, base=base).astype(_floating(dtype)))

@@ -14,6 +14,7 @@ Source: PyTorch, "Tensor Attributes: type promotion".
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,11 @@ def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
     return a if RANK[a] >= RANK[b] else b
 
 
+def can_hold(a: np.dtype, b: np.dtype) -> Any:
+    """Whether a result of type ``b`` may be written into a tensor of type ``a``: its category is not the larger."""
+    return _CATEGORY[b] <= _CATEGORY[a]
+
+
 def combine(higher: np.dtype | None, lower: np.dtype | None) -> np.dtype | None:
     """The result type of operands of two ranks: ``lower`` counts only if its category is the larger."""
     if higher is None or lower is None:
@@ -87,7 +93,7 @@ def combine(higher: np.dtype | None, lower: np.dtype | None) -> np.dtype | None:
 
 def of_number(value: Any) -> np.dtype:
     """The type a bare Python number becomes: bool, int64 or the default floating type."""
-    if isinstance(value, type(True)):
+    if isinstance(value, builtins.bool):
         return bool
     return int64 if isinstance(value, int) else _default
 

@@ -1,60 +1,114 @@
-"""The eager executor: every primitive runs at once, in NumPy.
+"""Who carries out a primitive: the executor that is active in this thread.
 
-It computes as IEEE 754 says, so division by zero and overflow are values (inf, nan) and not warnings. NumPy keeps
-that setting in the execution context, and entering a context prepared once is ten times cheaper than changing and
-restoring the setting around each operation.
+Everything above the primitives asks for results here and does not know whether they are computed at once
+(`Eager`, below), or only worked out in shape (`haema.shapes`). The eager executor is the meaning of every program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from haema.ops.core import Op, Spec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Arrays = Sequence[np.ndarray]
 
 
-class _Quiet(threading.local):
-    """A context per thread in which NumPy does not warn."""
+class Eager:
+    """Every primitive runs at once, in NumPy.
+
+    It computes as IEEE 754 says, so division by zero and overflow are values (inf, nan) and not warnings. NumPy keeps
+    that setting in the execution context, and entering a context prepared once is ten times cheaper than changing and
+    restoring the setting around each operation. A context belongs to one thread, and so does this object.
+    """
 
     def __init__(self) -> None:
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
-        self.run: Callable[..., Any] = context.run
+        self.quietly = context.run
+
+    def run(self, op: Op, arrays: Arrays, params: dict[str, Any]) -> np.ndarray:
+        """The result of ``op``.
+
+        Raises:
+            ShapeError, DTypeError: what NumPy refused, in the words of the primitive's own rule.
+        """
+        try:
+            y = self.quietly(op.evaluate, *arrays, **params)
+        except (ValueError, IndexError, TypeError):
+            check(op, arrays, params)
+            raise
+        return y if type(y) is np.ndarray else np.asarray(y)  # NumPy turns results without axes into scalars
+
+    def update(self, op: Op, out: np.ndarray, arrays: Arrays, params: dict[str, Any]) -> None:
+        """Compute ``op`` into ``out``, which may be the memory of one of the inputs."""
+        try:
+            self.quietly(op.update, out, *arrays, **params)
+        except (ValueError, IndexError, TypeError):
+            check(op, arrays, params)
+            raise
+
+    def fill(self, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """A new array with one value everywhere."""
+        zero = type(value) is int and value == 0  # fresh memory comes zeroed from the operating system
+        return np.zeros(shape, dtype) if zero else np.full(shape, value, dtype)
+
+    def constant(self, value: Any, dtype: np.dtype) -> np.ndarray:
+        """``value`` as an array; a number too large for ``dtype`` is infinite."""
+        return self.quietly(np.asarray, value, dtype)
 
 
-_quiet = _Quiet()
+class _Here(threading.local):
+    """What is active in this thread."""
+
+    def __init__(self) -> None:
+        self.executor: Any = Eager()
 
 
-def run(op: Op, arrays: Sequence[np.ndarray], params: dict[str, Any]) -> np.ndarray:
-    """The result of ``op``.
+_here = _Here()
 
-    Raises:
-        ShapeError, DTypeError: what NumPy refused, in the words of the primitive's own rule.
-    """
+
+@contextlib.contextmanager
+def using(executor: Any) -> Iterator[None]:
+    """Let this thread's operations be carried out by ``executor``."""
+    before = _here.executor
+    _here.executor = executor
     try:
-        y = _quiet.run(op.evaluate, *arrays, **params)
-    except (ValueError, IndexError, TypeError):
-        check(op, arrays, params)
-        raise
-    return y if type(y) is np.ndarray else np.asarray(y)  # NumPy turns results without axes into scalars
+        yield
+    finally:
+        _here.executor = before
 
 
-def update(op: Op, out: np.ndarray, arrays: Sequence[np.ndarray], params: dict[str, Any]) -> None:
-    """Compute ``op`` into ``out``."""
-    try:
-        _quiet.run(op.update, out, *arrays, **params)
-    except (ValueError, IndexError, TypeError):
-        check(op, arrays, params)
-        raise
+def active() -> Any:
+    """The executor of this thread."""
+    return _here.executor
 
 
-def check(op: Op, arrays: Sequence[np.ndarray], params: dict[str, Any]) -> Spec:
+def run(op: Op, arrays: Arrays, params: dict[str, Any]) -> np.ndarray:
+    """The result of ``op``, by the active executor."""
+    return _here.executor.run(op, arrays, params)
+
+
+def update(op: Op, out: np.ndarray, arrays: Arrays, params: dict[str, Any]) -> None:
+    """``op`` computed into ``out``, by the active executor."""
+    _here.executor.update(op, out, arrays, params)
+
+
+def fill(value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """A new array with one value everywhere, by the active executor."""
+    return _here.executor.fill(value, tuple(int(n) for n in shape), dtype)
+
+
+def constant(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A given value as an array, by the active executor."""
+    return _here.executor.constant(value, dtype)
+
+
+def check(op: Op, arrays: Arrays, params: dict[str, Any]) -> Spec:
     """What the rule of ``op`` says of these inputs."""
     return op.rule(*(Spec(a.shape, a.dtype) for a in arrays), **params)

@@ -19,6 +19,7 @@ from haema import dtypes, ops
 from haema.autograd import no_grad
 from haema.errors import DTypeError
 from haema.functions.shaping import sizes_of
+from haema.ops.core import broadcast_shapes
 from haema.tensor import Tensor
 
 DEFAULT_SEED = 0
@@ -122,7 +123,12 @@ def _float_type(dtype: Any, name: str) -> np.dtype:
 
 @no_grad()
 def uniform(
-    shape: tuple[int, ...], low: float = 0.0, high: float = 1.0, *, dtype: Any = None, generator: Generator | None = None
+    shape: tuple[int, ...],
+    low: float = 0.0,
+    high: float = 1.0,
+    *,
+    dtype: Any = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Numbers from the uniform distribution on [low, high)."""
     u = _unit(tuple(shape), _float_type(dtype, "uniform"), generator)
@@ -131,7 +137,12 @@ def uniform(
 
 @no_grad()
 def normal_of(
-    shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, *, dtype: Any = None, generator: Generator | None = None
+    shape: tuple[int, ...],
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    dtype: Any = None,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Numbers from the normal distribution."""
     u = _unit((2, *shape), _float_type(dtype, "normal"), generator)
@@ -144,10 +155,11 @@ def normal(
 ) -> Tensor:
     """Numbers from the normal distribution; ``mean`` and ``std`` are numbers, or tensors that give the shape."""
     if size is None:
-        like = mean if isinstance(mean, Tensor) else std
-        if not isinstance(like, Tensor):
+        given = [x for x in (mean, std) if isinstance(x, Tensor)]
+        if not given:
             raise ValueError("normal: give size, or a tensor as mean or std")
-        return normal_of(like.shape, dtype=dtype or like.dtype, generator=generator) * std + mean
+        shape = broadcast_shapes("normal", *(x.shape for x in given))
+        return normal_of(shape, dtype=dtype or given[0].dtype, generator=generator) * std + mean
     return normal_of(sizes_of((size,)), mean, std, dtype=dtype, generator=generator)
 
 
@@ -184,7 +196,9 @@ def randn_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = No
 
 
 @no_grad()
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+) -> Tensor:
     """Whole numbers from ``low`` (0 if one bound is given) up to but without ``high``.
 
     Raises:
@@ -227,9 +241,12 @@ def multinomial(
         int64, (num_samples,) or (rows, num_samples).
 
     Raises:
-        ValueError: more positions are asked for than have a weight above 0, without replacement.
+        ValueError: a weight is negative or not finite, a row has none above 0, or, without replacement, fewer than
+            ``num_samples``.
     """
     weights = input.detach()
+    if not bool(((weights >= 0) & (weights < math.inf)).all() & (weights.sum(-1) > 0).all()):
+        raise ValueError("multinomial: weights must be finite, none below 0, and in each row one above 0")
     if replacement:
         u = uniform((*weights.shape[:-1], num_samples), dtype=dtypes.float64, generator=generator)
         ends = weights.to(dtypes.float64).cumsum(-1)

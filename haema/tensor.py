@@ -32,8 +32,8 @@ def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """``x.f_(...)``: the result of ``f`` written into ``x``."""
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        tensors = (self, *(a for a in args if isinstance(a, Tensor)))
-        source = self._snapshot() if autograd.is_grad_enabled() and any(t._requires_grad for t in tensors) else self
+        tensors = (self, *(a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)))
+        source = self._snapshot() if autograd.is_grad_enabled() and any(t.requires_grad for t in tensors) else self
         return self._become(function(source, *args, **kwargs))
 
     method.__name__ = f"{function.__name__}_"
@@ -45,16 +45,28 @@ def _in_place_map(op: ops.Op, function: Callable[..., Tensor]) -> Callable[..., 
     """``_in_place`` of an elementwise primitive, which can compute into its first operand's memory."""
     general = _in_place(function)
 
-    def method(self: Tensor, other: Any, **kwargs: Any) -> Tensor:
-        if kwargs or self._records(other):
-            return general(self, other, **kwargs)
-        a, b = pair(self, other)
-        if a is not self or (b.shape != a.shape and broadcast_shapes(op, a.shape, b.shape) != a.shape):
-            return general(self, other)
+    def method(self: Tensor, *others: Any, **kwargs: Any) -> Tensor:
+        if kwargs or self._data.dtype.kind != "f" or self._records(*others):
+            return general(self, *others, **kwargs)
+        if not others:
+            return self._update(op)
+        a, b = pair(self, *others)
+        if a is not self or (b.ndim and b.shape != a.shape and broadcast_shapes(op, a.shape, b.shape) != a.shape):
+            return general(self, b)
         return self._update(op, b)
 
     method.__name__, method.__doc__ = f"{op.name}_", general.__doc__
     return method
+
+
+def _in_place_sum(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``add_`` and ``sub_``, whose second operand may be scaled."""
+
+    def scaled(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+        return method(self, other if type(alpha) is int and alpha == 1 else other * alpha)
+
+    scaled.__name__, scaled.__doc__ = method.__name__, method.__doc__
+    return scaled
 
 
 class Tensor:
@@ -114,19 +126,21 @@ class Tensor:
 
     def _constant(self, value: Any, dtype: np.dtype) -> Tensor:
         """A tensor with a fixed value."""
-        return Tensor._wrap(np.asarray(value, dtype))
+        return Tensor._wrap(executor.constant(value, dtype))
 
     def _apply(self, op: ops.Op, xs: Sequence[Tensor], params: dict[str, Any]) -> Tensor:
         """The result of a primitive; every computation with tensors comes through here."""
         y = Tensor._wrap(executor.run(op, [x._data for x in xs], params))
         if op.shares and y._shares_memory(self):
             y._version = self._version
+            if self.requires_grad and not autograd._mode.recording:
+                return y  # as if detached: what is written to the base later is no part of its history
             y._base = self if self._base is None else self._base
             y._view = (op, params, self)
             y._seen = self._version[0]
         if op.differentiable and autograd._mode.recording:
             for x in xs:
-                if x._requires_grad:
+                if x._requires_grad or (x._base is not None and x.requires_grad):
                     if y._data.dtype.kind == "f":
                         y._record = Record(op, params, xs, y)
                         y._requires_grad = True
@@ -140,16 +154,23 @@ class Tensor:
         """Whether an operation on these tensors would be recorded."""
         if not autograd._mode.recording:
             return False
-        return self._requires_grad or any(isinstance(x, Tensor) and x._requires_grad for x in others)
+        return self.requires_grad or any(isinstance(x, Tensor) and x.requires_grad for x in others)
 
     def _current_record(self) -> Record | None:
         """The record behind the present values, redone if the memory was written through another view."""
         if self._base is not None and self._view is not None and self._seen != self._version[0]:
-            op, params, parent = self._view
-            if parent._requires_grad or parent._current_record() is not None:
-                self._record = Record(op, params, [parent], self)
-                self._requires_grad = True
-            self._seen = self._version[0]
+            stale = [self]
+            parent = self._view[2]
+            while parent._view is not None and parent._seen != parent._version[0]:
+                stale.append(parent)
+                parent = parent._view[2]
+            for x in reversed(stale):
+                assert x._view is not None
+                op, params, parent = x._view
+                x._seen = x._version[0]
+                if parent._requires_grad:
+                    x._record = Record(op, params, [parent], x)
+                    x._requires_grad = True
         return self._record
 
     def _snapshot(self) -> Tensor:
@@ -192,7 +213,7 @@ class Tensor:
         """Take over the values of ``new``, and its history."""
         if new.shape != self.shape:
             raise ShapeError(f"in place: a result of shape {new.shape} does not fit this tensor of shape {self.shape}")
-        if not np.can_cast(new.dtype, self.dtype, "same_kind"):
+        if not dtypes.can_hold(self.dtype, new.dtype):
             raise DTypeError(f"in place: a result of type {new.dtype.name} does not go into a {self.dtype.name} tensor")
         recorded = self._records(new)
         if recorded:
@@ -287,12 +308,12 @@ class Tensor:
         self._data = value._data
 
     @property
-    def T(self) -> Tensor:  # noqa: N802 (PyTorch's name)
+    def T(self) -> Tensor:
         """All axes in reverse order."""
         return ops.permute(self, axes=tuple(reversed(range(self.ndim))))
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802 (PyTorch's name)
+    def mT(self) -> Tensor:
         """The last two axes exchanged."""
         return shaping.transpose(self, -2, -1)
 
@@ -353,9 +374,7 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
-            raise HaemaError(
-                f"a tensor of shape {self.shape} is neither true nor false; ask .any() or .all()"
-            )
+            raise HaemaError(f"a tensor of shape {self.shape} is neither true nor false; ask .any() or .all()")
         return bool(self._data.item())
 
     def __float__(self) -> float:
@@ -386,7 +405,7 @@ class Tensor:
         return id(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.ndim == 0 and spec else str(self)
+        return format(self.item(), spec) if self.ndim == 0 else object.__format__(self, spec)
 
     def __repr__(self) -> str:
         from haema.printing import represent
@@ -418,11 +437,14 @@ class Tensor:
         self._base = self._view = None
         return self
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> autograd.RemovableHandle:
         """Call ``hook(gradient)`` whenever the gradient of this tensor is computed; what it returns replaces it.
 
         Returns:
-            A function that takes the hook away again.
+            A handle whose ``remove()`` takes the hook away again.
+
+        Raises:
+            HaemaError: the tensor does not require a gradient.
         """
         if not self.requires_grad:
             raise HaemaError("register_hook: the tensor does not require a gradient")
@@ -432,22 +454,20 @@ class Tensor:
         hooks = getattr(holder, name) or []
         setattr(holder, name, hooks)
         hooks.append(hook)
-
-        def remove() -> None:
-            if hook in hooks:
-                hooks.remove(hook)
-
-        return remove
+        return autograd.RemovableHandle(hooks, hook)
 
     def retain_grad(self) -> None:
-        """Let ``backward`` fill ``grad`` although this tensor was computed."""
-        if self._current_record() is None:
-            return
+        """Let ``backward`` fill ``grad`` although this tensor was computed.
 
-        def keep(g: Tensor) -> None:
-            self.grad = g.clone() if self.grad is None else self.grad + g
-
-        self.register_hook(keep)
+        Raises:
+            HaemaError: the tensor does not require a gradient.
+        """
+        if not self.requires_grad:
+            raise HaemaError("retain_grad: the tensor does not require a gradient")
+        record = self._current_record()
+        keep = autograd.Keep(self)
+        if record is not None and keep not in (record.hooks or ()):
+            self.register_hook(keep)
 
     # -- copies and conversions ------------------------------------------------------------------
 
@@ -529,7 +549,7 @@ class Tensor:
         return x
 
     def __reduce__(self) -> Any:
-        return _rebuild, (type(self), np.ascontiguousarray(self._data), self._requires_grad)
+        return _rebuild, (type(self), np.asarray(self._data, order="C"), self._requires_grad)
 
     # -- writing in place ------------------------------------------------------------------
 
@@ -537,7 +557,8 @@ class Tensor:
         """Take over the values of ``source``, broadcast and converted."""
         value = source if isinstance(source, Tensor) else self._constant(source, self.dtype)
         value = value if value.dtype == self.dtype else ops.cast(value, dtype=self.dtype)
-        return self._become(value if value.shape == self.shape else ops.expand(value, shape=self.shape))
+        value = value if value.shape == self.shape else ops.expand(value, shape=self.shape)
+        return self._update(ops.assign, value, path=())
 
     def fill_(self, value: Any) -> Tensor:
         """Set every element to ``value``."""
@@ -581,26 +602,26 @@ class Tensor:
 
         return self.copy_(random.bernoulli_of(self.shape, p, dtype=self.dtype, generator=generator))
 
-    add_ = _in_place_map(ops.add, elementwise.add)
-    sub_ = _in_place_map(ops.sub, elementwise.sub)
+    add_ = _in_place_sum(_in_place_map(ops.add, elementwise.add))
+    sub_ = _in_place_sum(_in_place_map(ops.sub, elementwise.sub))
     mul_ = _in_place_map(ops.mul, elementwise.mul)
     div_ = _in_place_map(ops.div, elementwise.div)
     pow_ = _in_place(elementwise.pow)
-    neg_ = _in_place(elementwise.neg)
-    abs_ = _in_place(elementwise.abs)
-    exp_ = _in_place(elementwise.exp)
-    log_ = _in_place(elementwise.log)
-    sqrt_ = _in_place(elementwise.sqrt)
+    neg_ = _in_place_map(ops.neg, elementwise.neg)
+    abs_ = _in_place_map(ops.abs, elementwise.abs)
+    exp_ = _in_place_map(ops.exp, elementwise.exp)
+    log_ = _in_place_map(ops.log, elementwise.log)
+    sqrt_ = _in_place_map(ops.sqrt, elementwise.sqrt)
     rsqrt_ = _in_place(elementwise.rsqrt)
     square_ = _in_place(elementwise.square)
     reciprocal_ = _in_place(elementwise.reciprocal)
-    tanh_ = _in_place(elementwise.tanh)
+    tanh_ = _in_place_map(ops.tanh, elementwise.tanh)
     sigmoid_ = _in_place(elementwise.sigmoid)
     relu_ = _in_place(elementwise.relu)
-    floor_ = _in_place(elementwise.floor)
-    ceil_ = _in_place(elementwise.ceil)
+    floor_ = _in_place_map(ops.floor, elementwise.floor)
+    ceil_ = _in_place_map(ops.ceil, elementwise.ceil)
     round_ = _in_place(elementwise.round)
-    trunc_ = _in_place(elementwise.trunc)
+    trunc_ = _in_place_map(ops.trunc, elementwise.trunc)
     clamp_ = clip_ = _in_place(elementwise.clamp)
     lerp_ = _in_place(elementwise.lerp)
     addcmul_ = _in_place(elementwise.addcmul)
@@ -610,11 +631,16 @@ class Tensor:
     tril_ = _in_place(shaping.tril)
     triu_ = _in_place(shaping.triu)
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
-    __ipow__ = pow_
+    __ipow__, __imod__ = pow_, remainder_
+    __ifloordiv__ = floor_divide_ = _in_place(elementwise.floor_divide)
+    __iand__ = bitwise_and_ = _in_place(elementwise.bitwise_and)
+    __ior__ = bitwise_or_ = _in_place(elementwise.bitwise_or)
+    __ixor__ = bitwise_xor_ = _in_place(elementwise.bitwise_xor)
 
     # -- operators ------------------------------------------------------------------
 
     __neg__ = elementwise.neg
+    __pos__ = elementwise.positive
     __abs__ = elementwise.abs
     __add__ = __radd__ = elementwise.add
     __sub__ = elementwise.sub
@@ -624,8 +650,6 @@ class Tensor:
     __mod__ = elementwise.remainder
     __pow__ = elementwise.pow
     __matmul__ = contractions.matmul
-    __eq__ = elementwise.eq  # type: ignore[assignment]
-    __ne__ = elementwise.ne  # type: ignore[assignment]
     __lt__ = elementwise.lt
     __le__ = elementwise.le
     __gt__ = elementwise.gt
@@ -638,6 +662,12 @@ class Tensor:
     __rshift__ = elementwise.bitwise_right_shift
     __getitem__ = indexing.getitem
     __setitem__ = indexing.setitem
+
+    def __eq__(self, other: object) -> Any:
+        return elementwise.eq(self, other) if _comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return elementwise.ne(self, other) if _comparable(other) else NotImplemented
 
     def __rsub__(self, other: Any) -> Tensor:
         return elementwise.sub(other, self)
@@ -740,21 +770,22 @@ class Tensor:
 
     def new_zeros(self, *size: Any, dtype: Any = None) -> Tensor:
         """Zeros of the given shape, in this tensor's dtype unless another is named."""
-        return Tensor._wrap(np.zeros(shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
+        return Tensor._wrap(executor.fill(0, shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
 
     def new_ones(self, *size: Any, dtype: Any = None) -> Tensor:
         """Ones of the given shape, in this tensor's dtype unless another is named."""
-        return Tensor._wrap(np.ones(shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
+        return Tensor._wrap(executor.fill(1, shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
 
     def new_full(self, size: Any, fill_value: Any, dtype: Any = None) -> Tensor:
         """One value in the given shape, in this tensor's dtype unless another is named."""
-        return Tensor._wrap(np.full(size, fill_value, dtypes.as_dtype(dtype or self.dtype)))
+        return self._constant(fill_value, dtypes.as_dtype(dtype or self.dtype)).expand(size).clone()
 
     def new_tensor(self, data: Any, dtype: Any = None) -> Tensor:
         """``data`` as a tensor of this tensor's dtype unless another is named."""
         return Tensor(data, dtype=dtype or self.dtype)
 
 
+@np.errstate(all="ignore")
 def to_array(data: Any, dtype: Any = None) -> np.ndarray:
     """``data`` as a new array of one of haema's types; Python floats take the default type.
 
@@ -770,6 +801,8 @@ def to_array(data: Any, dtype: Any = None) -> np.ndarray:
         array = np.array(data)
     except ValueError as error:
         raise ShapeError(f"tensor: the nested lists do not have equal lengths ({error})") from None
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise DTypeError(f"tensor: {array.max()} does not fit int64, the largest whole type")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"tensor: the elements must be numbers or booleans, not {_kind(array)}")
     if dtype is not None:
@@ -777,11 +810,14 @@ def to_array(data: Any, dtype: Any = None) -> np.ndarray:
     typed = isinstance(data, (np.ndarray, np.generic)) or array.dtype.kind != "f"
     if typed and array.dtype in dtypes.RANK:
         return array
-    if array.dtype.kind == "f":
-        wanted = dtypes.get_default_dtype() if not typed else dtypes.float32
-    else:
-        wanted = dtypes.int64
-    return array.astype(wanted)
+    if array.dtype.kind != "f":
+        return array.astype(dtypes.int64)
+    return array.astype(dtypes.float32 if typed else dtypes.get_default_dtype())
+
+
+def _comparable(x: object) -> bool:
+    """Whether a tensor can be compared with ``x`` element by element; it is not equal to anything else."""
+    return isinstance(x, (Tensor, np.ndarray, np.generic, bool, int, float))
 
 
 def _kind(array: np.ndarray) -> str:

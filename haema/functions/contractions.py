@@ -133,7 +133,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     while len(pairs) > 1:
         (a, x), (b, w), *rest = pairs
         keep = set(out).union(*(t for t, _ in rest))
-        pairs = [_pair(a, x, b, w, keep), *rest]
+        pairs = [_pair(a, x, b, w, keep, "" if rest else out), *rest]
     term, x = _summed(*pairs[0], set(out))
     return x if term == out else ops.permute(x, axes=tuple(term.index(c) for c in out))
 
@@ -184,11 +184,12 @@ def _summed(term: str, x: Tensor, keep: set[str]) -> tuple[str, Tensor]:
     return term, x
 
 
-def _pair(a: str, x: Tensor, b: str, w: Tensor, keep: set[str]) -> tuple[str, Tensor]:
+def _pair(a: str, x: Tensor, b: str, w: Tensor, keep: set[str], order: str) -> tuple[str, Tensor]:
+    """Two operands contracted into one, whose axes come in ``order`` if one is asked for."""
     a, x = _summed(a, x, keep | set(b))
     b, w = _summed(b, w, keep | set(a))
     _agree("einsum", x, w)
-    out = "".join(c for c in dict.fromkeys(a + b) if c in keep)
+    out = order or "".join(c for c in dict.fromkeys(a + b) if c in keep)
     return out, ops.contract(x, w, spec=f"{a},{b}->{out}")
 
 

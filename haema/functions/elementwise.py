@@ -80,6 +80,11 @@ def neg(x: Tensor) -> Tensor:
     return ops.neg(x)
 
 
+def positive(x: Tensor) -> Tensor:
+    """The tensor itself, +x."""
+    return x
+
+
 def abs(x: Tensor) -> Tensor:
     """|x|; the derivative at 0 is 0."""
     return ops.abs(x)
@@ -168,6 +173,7 @@ def square(x: Tensor) -> Tensor:
 def pow(x: Operand, exponent: Operand) -> Tensor:
     """x^exponent; whole exponents are multiplied out where that is shorter."""
     if is_tensor(x) and isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
+        x = convert(x, result_type(x, exponent))
         if exponent == 2:
             return x * x
         if exponent == 3:
@@ -201,30 +207,43 @@ def exp2(x: Tensor) -> Tensor:
     return exp(x * math.log(2))
 
 
+_HUGE = 2.0**28  # beyond it sqrt(x^2 + 1) = sqrt(x^2 - 1) = x to the last bit, and x^2 may overflow
+
+
 def sinh(x: Tensor) -> Tensor:
     """Hyperbolic sine, (e^x - e^-x) / 2."""
-    e = expm1(abs(x))
-    return sign(x) * (e + e / (e + 1)) * 0.5
+    x = floating(x)
+    return (expm1(x) - expm1(-x)) * 0.5  # near 0 both terms are small and have one sign
 
 
 def cosh(x: Tensor) -> Tensor:
     """Hyperbolic cosine, (e^x + e^-x) / 2."""
+    x = floating(x)
     return (exp(x) + exp(-x)) * 0.5
 
 
 def asinh(x: Tensor) -> Tensor:
-    """Inverse hyperbolic sine."""
-    size = abs(x)
-    return sign(x) * log1p(size + size * size / (1 + sqrt(size * size + 1)))
+    """Inverse hyperbolic sine, log(x + sqrt(x^2 + 1))."""
+    x = floating(x)
+    negative = x < 0
+    size = where(negative, -x, x)
+    huge = size > _HUGE
+    s = where(huge, 1.0, size)
+    y = where(huge, log(where(huge, size, 1.0)) + math.log(2), log1p(s + s * s / (1 + sqrt(s * s + 1))))
+    return where(negative, -y, y)
 
 
 def acosh(x: Tensor) -> Tensor:
-    """Inverse hyperbolic cosine, x >= 1."""
-    return log(x + sqrt(x * x - 1))
+    """Inverse hyperbolic cosine, log(x + sqrt(x^2 - 1)), x >= 1."""
+    x = floating(x)
+    huge = x > _HUGE
+    d = where(huge, 1.0, x) - 1  # sqrt(x^2 - 1) from d does not cancel near 1
+    return where(huge, log(where(huge, x, 1.0)) + math.log(2), log1p(d + sqrt(d) * sqrt(d + 2)))
 
 
 def atanh(x: Tensor) -> Tensor:
     """Inverse hyperbolic tangent, |x| < 1."""
+    x = floating(x)
     return 0.5 * (log1p(x) - log1p(-x))
 
 
@@ -291,6 +310,8 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
     """x with nan and the infinities replaced; by default the infinities become the type's largest numbers."""
     import numpy as np
 
+    if x.dtype.kind != "f":
+        return ops.cast(x, dtype=x.dtype)
     info = np.finfo(x.dtype)
     x = masked_fill(x, isnan(x), nan)
     x = masked_fill(x, x == math.inf, float(info.max) if posinf is None else posinf)
@@ -343,9 +364,7 @@ def isfinite(x: Tensor) -> Tensor:
     return ops.lt(ops.abs(x), lift(math.inf, x, x.dtype)) if x.dtype.kind == "f" else ops.eq(x, x)
 
 
-def isclose(
-    x: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Tensor:
+def isclose(x: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether |x - other| <= atol + rtol |other|, or they are equal."""
     a, b = pair(x, other)
     close = (abs(a - b) <= atol + rtol * abs(b)) & isfinite(b) | (a == b)

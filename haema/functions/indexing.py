@@ -47,8 +47,8 @@ class Parsed(NamedTuple):
 def _as_index(x: Tensor, item: Any) -> Any:
     """Lists, arrays and tensors as an integer or boolean tensor, or a number if they are one."""
     if is_tensor(item):
-        if item.ndim == 0 and item.dtype.kind in "iu":
-            return item if item.requires_grad else int(item)
+        if item.ndim == 0 and item.dtype.kind in "iub":
+            return item.item()
         index = item
     else:
         array = np.asarray(item)
@@ -98,7 +98,7 @@ def parse(x: Tensor, index: Any) -> Parsed:
         if item is None:
             shape.append(1)
         elif isinstance(item, (bool, np.bool_)):
-            arrays[len(shape)] = x._constant(np.flatnonzero([item]), dtypes.int64)
+            arrays[len(shape)] = x._constant(np.flatnonzero(np.asarray([item])), dtypes.int64)
             shape.append(1)
         elif isinstance(item, slice):
             ranges.append(_slice_range(item, x.shape[axis]))
@@ -154,8 +154,7 @@ def take_along(x: Tensor, indices: Mapping[int, Any]) -> Tensor:
     """Elements of ``x`` at the positions given per axis; the picked axes come first."""
     axes = tuple(sorted(indices))
     tensors = [
-        indices[a] if is_tensor(indices[a]) else x._constant(np.array(indices[a], np.int64), dtypes.int64)
-        for a in axes
+        indices[a] if is_tensor(indices[a]) else x._constant(np.array(indices[a], np.int64), dtypes.int64) for a in axes
     ]
     return ops.take(x, *_aligned(tensors), axes=axes)
 
@@ -169,7 +168,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     y = take_along(base, p.arrays)
     picked = next(iter(_aligned(p.arrays.values()))).ndim
     if p.first:
-        y = movedim(y, tuple(range(picked)), tuple(range(p.first, p.first + picked)))
+        y = movedim(y, tuple(range(picked)), tuple(range(p.first, p.first + picked))).clone()  # row-major
     return y
 
 
@@ -183,7 +182,7 @@ def setitem(x: Tensor, index: Any, value: Operand) -> None:
     p = parse(x, index)
     region = _basic(x, p.basic)
     if not p.arrays:
-        region._become(_fitted(value, tuple(region.shape)))
+        region._update(ops.assign, _fitted(value, tuple(region.shape)), path=())
         return
     arrays = _aligned(p.arrays[a] for a in sorted(p.arrays))
     picked = arrays[0].ndim
@@ -227,14 +226,16 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries of axis ``dim`` named by the vector ``index``."""
     d = normal_axis(dim, x.ndim)
     y = ops.take(x, convert(index, dtypes.int64), axes=(d,))
-    return movedim(y, 0, d)
+    return movedim(y, 0, d).clone() if d else y
 
 
 def _coordinates(x: Tensor, dim: int, index: Tensor) -> list[Tensor]:
     """For each axis the positions that ``gather`` reads: ``index`` along ``dim``, else the own place."""
     if index.dtype.kind not in "iu":
         raise DTypeError(f"gather: the index must hold integers, not {index.dtype.name}")
-    if index.ndim != x.ndim or any(m > n for a, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)) if a != dim):
+    if index.ndim != x.ndim or any(
+        m > n for a, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)) if a != dim
+    ):
         raise ShapeError(
             f"gather: an index of shape {index.shape} does not lie within shape {tuple(x.shape)} outside axis {dim}"
         )

@@ -49,7 +49,7 @@ def lift(x: Operand, like: Tensor, dtype: np.dtype) -> Tensor:
         return convert(x, dtype)
     try:
         return like._constant(x, dtype)
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise DTypeError(f"{x!r} does not fit {dtype.name}") from None
 
 
@@ -58,6 +58,8 @@ def pair(a: Operand, b: Operand) -> tuple[Tensor, Tensor]:
     if is_tensor(a):
         if is_tensor(b) and a._data.dtype == b._data.dtype:
             return a, b
+        if isinstance(b, (float, int)) and a._data.dtype.kind == "f":  # by far the most frequent mixture
+            return a, lift(b, a, a._data.dtype)
         like = a
     else:
         like = b

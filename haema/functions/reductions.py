@@ -91,6 +91,8 @@ def var(
         correction: What is taken off the count; overrides ``unbiased``.
     """
     _need_floating(x, "var")
+    if isinstance(dim, bool):  # PyTorch's var(unbiased)
+        unbiased, dim = dim, None
     axes = normal_axes(dim, x.ndim)
     d = x - mean(x, axes, True)
     less = (1 if unbiased else 0) if correction is None else correction
@@ -263,7 +265,7 @@ def log_softmax(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """Positions that sort ``x`` along ``dim``; equal values keep their order, nan is largest."""
     if x.ndim == 0:
-        return ew.to_dtype(x * 0, dtypes.int64)
+        return x._constant(0, dtypes.int64)
     return ops.argsort(x, axis=normal_axis(dim, x.ndim), descending=descending)
 
 
@@ -290,7 +292,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
 
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The middle element, the lower one of two; along an axis also its position."""
+    """The middle element, the lower one of two, nan if one is nan; along an axis also its position."""
     if dim is None:
         flat = ops.reshape(x, shape=(x.numel(),))
         return median(flat, 0).values
@@ -298,4 +300,7 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     middle = (x.shape[axis] - 1) // 2
     at = argsort(x, axis)
     ranges = tuple((middle, middle + 1, 1) if a == axis else (0, n, 1) for a, n in enumerate(x.shape))
-    return _picked(x, ops.slice(at, ranges=ranges), axis, keepdim)
+    at = ops.slice(at, ranges=ranges)
+    if x.dtype.kind == "f":
+        at = ew.where(any(ew.isnan(x), axis, True), argmax(x, axis, True), at)
+    return _picked(x, at, axis, keepdim)

@@ -52,9 +52,7 @@ def view(x: Tensor, *shape: Sizes) -> Tensor:
     """
     y = reshape(x, *shape)
     if y.numel() and not y._shares_memory(x):
-        raise ShapeError(
-            f"view: shape {tuple(x.shape)} cannot be seen as {y.shape} without copying; use .reshape()"
-        )
+        raise ShapeError(f"view: shape {tuple(x.shape)} cannot be seen as {y.shape} without copying; use .reshape()")
     return y
 
 
@@ -152,6 +150,8 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` entries of axis ``dim`` from ``start`` on: a view."""
     d = normal_axis(dim, x.ndim)
     start = start + x.shape[d] if start < 0 else start
+    if not 0 <= start <= start + length <= x.shape[d]:
+        raise ShapeError(f"narrow: {start}:{start + length} does not lie in axis {dim} of shape {x.shape}")
     ranges = tuple((start, start + length, 1) if a == d else (0, n, 1) for a, n in enumerate(x.shape))
     return ops.slice(x, ranges=ranges)
 
@@ -221,7 +221,7 @@ def repeat(x: Tensor, *repeats: Sizes) -> Tensor:
     tiled = tuple(v for pair in zip(times, shape, strict=True) for v in pair)
     single = tuple(v for n in shape for v in (1, n))
     y = ops.expand(ops.reshape(x, shape=single), shape=tiled)
-    return ops.reshape(y, shape=tuple(t * n for t, n in zip(times, shape, strict=True))) * 1
+    return ops.reshape(y, shape=tuple(t * n for t, n in zip(times, shape, strict=True))).clone()
 
 
 def tile(x: Tensor, *dims: Sizes) -> Tensor:
@@ -236,7 +236,7 @@ def repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Tensor
         x, dim = flatten(x), 0
     d = normal_axis(dim, x.ndim)
     wide = expand(unsqueeze(x, d + 1), *(repeats if a == d + 1 else -1 for a in range(x.ndim + 1)))
-    return flatten(wide, d, d + 1) * 1
+    return flatten(wide, d, d + 1).clone()
 
 
 def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
@@ -260,15 +260,13 @@ def unfold(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 
 def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of axes ``dim1`` and ``dim2`` as a new last axis."""
-    from haema.functions.indexing import take_along
-
-    a, b = normal_axis(dim1, x.ndim), normal_axis(dim2, x.ndim)
-    rows, cols = x.shape[a], x.shape[b]
-    start = (max(-offset, 0), max(offset, 0))
-    count = max(0, min(rows - start[0], cols - start[1]))
-    y = take_along(x, {a: range(start[0], start[0] + count), b: range(start[1], start[1] + count)})
-    return movedim(y, 0, -1)
+    """The diagonal of axes ``dim1`` and ``dim2`` as a new last axis: a view if the two can be merged into one."""
+    flat = flatten(movedim(x, (dim1, dim2), (-2, -1)), -2)  # (..., rows * cols)
+    rows, cols = x.shape[dim1], x.shape[dim2]
+    count = max(0, min(rows + min(offset, 0), cols - max(offset, 0)))
+    start = (max(-offset, 0) * cols + max(offset, 0)) if count else 0
+    stop = start + (count - 1) * (cols + 1) + 1 if count else 0
+    return ops.slice(flat, ranges=(*((0, n, 1) for n in flat.shape[:-1]), (start, stop, cols + 1)))
 
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:

@@ -108,8 +108,9 @@ class Contract(Op):
             k = math.prod(x.shape[p.batch + p.m :])
             x = x.reshape(*b, math.prod(m), k)  # (batch..., M, K)
             w = w.reshape(*b, k, math.prod(n))  # (batch..., K, N)
-            y = np.matmul(x, w).reshape(*b, *m, *n)
-        return y.transpose(p.out_axes)
+            y = np.matmul(x, w).reshape((*b, *m, *n))
+        y = y.transpose(p.out_axes)
+        return y if y.flags.c_contiguous else y.copy()  # row-major, so that view() works on every product
 
 
 def _gradient(spec: str, g: Any, other: Any, *, of_x: bool) -> Any:

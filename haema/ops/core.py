@@ -21,7 +21,6 @@ between the forward and the backward pass:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -50,8 +49,8 @@ class Gradient(NamedTuple):
     reads: tuple[str, ...]
 
     @classmethod
-    def of(cls, rule: Callable[..., Any]) -> Gradient:
-        return cls(rule, tuple(inspect.signature(rule).parameters))
+    def of(cls, rule: Any) -> Gradient:
+        return cls(rule, rule.__code__.co_varnames[: rule.__code__.co_argcount])
 
 
 class Op:
@@ -67,9 +66,7 @@ class Op:
     compiles = True  # False: eager only, by nature
     shares = False  # True: the result is a view of its first input's memory wherever NumPy allows it
 
-    def __init__(
-        self, name: str, inputs: tuple[str, ...], grads: dict[str, Callable[..., Any]] | None = None
-    ) -> None:
+    def __init__(self, name: str, inputs: tuple[str, ...], grads: dict[str, Callable[..., Any]] | None = None) -> None:
         if name in TABLE:
             raise ValueError(f"there are two primitives called {name}")
         self.name = name

@@ -11,6 +11,7 @@ count from the end.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,7 @@ class PutAdd(Indexing):
             raise self.wrong_shape(f"values of shape {specs[0].shape} do not fit a region of shape {region}")
         return Spec(shape, specs[0].dtype)
 
-    def evaluate(
-        self, *arrays: np.ndarray, axes: Axes = (), shape: tuple[int, ...] = (), **_: Any
-    ) -> np.ndarray:
+    def evaluate(self, *arrays: np.ndarray, axes: Axes = (), shape: tuple[int, ...] = (), **_: Any) -> np.ndarray:
         v, *indices = arrays
         y = np.zeros(shape, v.dtype)
         self.guard(shape, tuple(indices), axes)
@@ -123,7 +122,7 @@ class Put(Indexing):
         return y
 
     def update(self, out: np.ndarray, *arrays: np.ndarray, axes: Axes = (), **_: Any) -> None:
-        _, v, *indices = arrays
+        v, *indices = arrays[1:]
         self.guard(out.shape, tuple(indices), axes)
         _front(out, axes)[tuple(indices)] = v
 
@@ -137,10 +136,20 @@ class Put(Indexing):
             gx = put(g, zeros, *indices, axes=axes)
         if want_v:
             gv = take(g, *indices, axes=axes)
+            stays = self._last(record, indices).reshape((*indices[0].shape, *(1,) * (len(g.shape) - len(axes))))
+            gv = gv.where(stays, 0)
         return [gx, gv] + [None] * len(indices)
+
+
+    def _last(self, record: Any, indices: list[Any]) -> Any:
+        """For each write, whether no later one overwrote it: write the numbers of the writes, and read them back."""
+        axes = tuple(range(len(indices)))
+        shape = indices[0].shape
+        number = indices[0]._constant(np.arange(math.prod(shape)).reshape(shape), dtypes.int64)
+        none = number._constant(0, dtypes.int64).expand(tuple(record.shapes[0][a] for a in record.params["axes"]))
+        return take(put(none, number, *indices, axes=axes), *indices, axes=axes) == number
 
 
 take = Take("take", 1)
 put_add = PutAdd("put_add", 1)
 put = Put("put", 2)
-

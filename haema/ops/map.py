@@ -95,7 +95,13 @@ class Cast(Map):
 
 
 def _cast(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return x.astype(dtype)
+    return x.astype(dtype, order="C")
+
+
+def _where(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if c.dtype != dtypes.bool:
+        raise TypeError  # NumPy would take any number; the executor says what the rule says
+    return np.where(c, a, b)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -120,16 +126,16 @@ def _flat(g: Any) -> Any:
 
 
 # name, NumPy, derivative rules, options
-neg = Map("neg", np.negative, lambda g: neg(g), kinds="iuf")
+neg: Map = Map("neg", np.negative, lambda g: neg(g), kinds="iuf")
 abs = Map("abs", np.absolute, lambda g, x: g * sign(x))
-sign = Map("sign", np.sign, _flat, kinds="iuf")
+sign: Map = Map("sign", np.sign, _flat, kinds="iuf")
 exp = Map("exp", np.exp, lambda g, y: g * y, kinds="f")
 expm1 = Map("expm1", np.expm1, lambda g, y: g * (y + 1), kinds="f")
 log = Map("log", np.log, lambda g, x: g / x, kinds="f")
 log1p = Map("log1p", np.log1p, lambda g, x: g / (x + 1), kinds="f")
 sqrt = Map("sqrt", np.sqrt, lambda g, y: g / (y * 2), kinds="f")
 sin = Map("sin", np.sin, lambda g, x: g * cos(x), kinds="f")
-cos = Map("cos", np.cos, lambda g, x: neg(g * sin(x)), kinds="f")
+cos: Map = Map("cos", np.cos, lambda g, x: neg(g * sin(x)), kinds="f")
 tan = Map("tan", np.tan, lambda g, y: g * (y * y + 1), kinds="f")
 asin = Map("asin", np.arcsin, lambda g, x: g / sqrt(1 - x * x), kinds="f")
 acos = Map("acos", np.arccos, lambda g, x: neg(g / sqrt(1 - x * x)), kinds="f")
@@ -137,10 +143,10 @@ atan = Map("atan", np.arctan, lambda g, x: g / (x * x + 1), kinds="f")
 tanh = Map("tanh", np.tanh, lambda g, y: g * (1 - y * y), kinds="f")
 sigmoid = Map("sigmoid", _sigmoid, lambda g, y: g * y * (1 - y), kinds="f")
 erf = Map("erf", erf_array, lambda g, x: g * exp(neg(x * x)) * (2 / np.sqrt(np.pi)).item(), kinds="f")
-floor = Map("floor", np.floor, _flat)
-ceil = Map("ceil", np.ceil, _flat)
+floor = Map("floor", np.floor, _flat, kinds="f")
+ceil = Map("ceil", np.ceil, _flat, kinds="f")
 round = Map("round", np.rint, _flat, kinds="f")
-trunc = Map("trunc", np.trunc, _flat)
+trunc = Map("trunc", np.trunc, _flat, kinds="f")
 
 add = Map("add", np.add, lambda g: g, lambda g: g, arity=2)
 sub = Map("sub", np.subtract, lambda g: g, lambda g: neg(g), arity=2, kinds="iuf")
@@ -155,7 +161,7 @@ remainder = Map(
     arity=2,
     kinds="iuf",
 )
-pow = Map(
+pow: Map = Map(
     "pow",
     np.power,
     lambda g, a, b: _only(b != 0, g * b * pow(a, b - 1)),
@@ -199,7 +205,5 @@ bitwise_xor = Map("bitwise_xor", np.bitwise_xor, arity=2, kinds="biu")
 shift_left = Map("shift_left", np.left_shift, arity=2, kinds="iu")
 shift_right = Map("shift_right", np.right_shift, arity=2, kinds="iu")
 
-where = Where(
-    "where", np.where, lambda g, c: _only(c, g), lambda g, c: _only(bitwise_not(c), g), arity=3
-)
+where: Where = Where("where", _where, lambda g, c: _only(c, g), lambda g, c: _only(bitwise_not(c), g), arity=3)
 cast = Cast("cast", _cast, lambda g: g)

@@ -37,7 +37,7 @@ class NonZero(Op):
         return Spec((-1, len(specs[0].shape)), dtypes.int64)
 
     def evaluate(self, *arrays: np.ndarray, **_: Any) -> np.ndarray:
-        return np.argwhere(arrays[0]).astype(np.int64, copy=False)
+        return np.argwhere(arrays[0]).astype(np.int64, order="C", copy=False)
 
 
 argsort = ArgSort("argsort", ("x",))

@@ -65,7 +65,7 @@ class Reduce(Op):
 
 
 def _sum(x: np.ndarray, axis: Axes, keepdims: bool) -> np.ndarray:
-    return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtypes.cast_for_sum(x.dtype))
+    return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtypes.cast_for_sum(x.dtype))  # type: ignore[call-overload]
 
 
 class Sum(Reduce):
@@ -108,7 +108,7 @@ max = Reduce("max", np.maximum.reduce, _grad_extreme, identity=False)
 min = Reduce("min", np.minimum.reduce, _grad_extreme, identity=False)
 argmax = Arg("argmax", np.argmax, result=dtypes.int64, identity=False)
 argmin = Arg("argmin", np.argmin, result=dtypes.int64, identity=False)
-cumsum = Scan(
+cumsum: Scan = Scan(
     "cumsum",
     ("x",),
     {"x": lambda g, axis: flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,))},

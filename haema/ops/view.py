@@ -108,7 +108,7 @@ class Slice(View):
         return Spec(tuple(slice_size(*r) for r in ranges), x.dtype)
 
     def evaluate(self, *arrays: np.ndarray, ranges: Ranges = (), **_: Any) -> np.ndarray:
-        return arrays[0][tuple(np.s_[a:b:s] for a, b, s in ranges)]
+        return arrays[0][(*(np.s_[a:b:s] for a, b, s in ranges), ...)]  # with ... a view even without axes
 
 
 def _grad_slice(g: Any, x_shape: Shape, ranges: Ranges) -> Any:
@@ -153,8 +153,7 @@ class Pad(View):
 def _inside(shape: Shape, pads: Ranges) -> tuple[Any, ...]:
     """Where the elements of a tensor of ``shape`` stand after padding."""
     return tuple(
-        np.s_[a : a + (n - 1) * (c + 1) + 1 if n else a : c + 1]
-        for n, (a, _, c) in zip(shape, pads, strict=True)
+        np.s_[a : a + (n - 1) * (c + 1) + 1 if n else a : c + 1] for n, (a, _, c) in zip(shape, pads, strict=True)
     )
 
 
@@ -195,9 +194,22 @@ class Fold(View):
     """The adjoint of ``window``: adds overlapping windows into an axis of length ``length``."""
 
     def rule(
-        self, *specs: Spec, axis: int = 0, length: int = 0, size: int = 1, stride: int = 1, dilation: int = 1
+        self,
+        *specs: Spec,
+        axis: int = 0,
+        length: int = 0,
+        size: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        **params: Any,
     ) -> Spec:
         (g,) = specs
+        reach = (g.shape[axis] - 1) * stride + (size - 1) * dilation + 1
+        if g.shape[-1] != size or g.shape[axis] < 1 or reach > length:
+            raise self.wrong_shape(
+                f"windows of shape {g.shape} (size {size}, stride {stride}, dilation {dilation}) do not fit into an "
+                f"axis of size {length}"
+            )
         return Spec((*g.shape[:axis], length, *g.shape[axis + 1 : -1]), g.dtype)
 
     def evaluate(
@@ -246,8 +258,7 @@ class Concat(View):
                 n != m for i, (n, m) in enumerate(zip(s.shape, first, strict=True)) if i != axis
             ):
                 raise self.wrong_shape(
-                    f"tensor 0 has shape {first} and tensor {k} has {s.shape}: "
-                    f"they may differ along axis {axis} only"
+                    f"tensor 0 has shape {first} and tensor {k} has {s.shape}: they may differ along axis {axis} only"
                 )
         length = sum(s.shape[axis] for s in specs)
         return Spec((*first[:axis], length, *first[axis + 1 :]), dtype)
@@ -304,11 +315,11 @@ def _grad_assign_x(g: Any, path: Path) -> Any:
     return assign(g, zeros, path=path)
 
 
-reshape = Reshape("reshape", ("x",), {"x": lambda g, x_shape: reshape(g, shape=x_shape)})
-permute = Permute("permute", ("x",), {"x": lambda g, axes: permute(g, axes=_inverse(axes))})
+reshape: Reshape = Reshape("reshape", ("x",), {"x": lambda g, x_shape: reshape(g, shape=x_shape)})
+permute: Permute = Permute("permute", ("x",), {"x": lambda g, axes: permute(g, axes=_inverse(axes))})
 expand = Expand("expand", ("x",), {"x": _grad_expand})
 slice = Slice("slice", ("x",), {"x": _grad_slice})
-flip = Flip("flip", ("x",), {"x": lambda g, axes: flip(g, axes=axes)})
+flip: Flip = Flip("flip", ("x",), {"x": lambda g, axes: flip(g, axes=axes)})
 pad = Pad("pad", ("x",), {"x": _grad_pad})
 window = Window("window", ("x",), {"x": _grad_window})
 fold = Fold("fold", ("x",), {"x": _grad_fold})
