@@ -53,11 +53,11 @@ class Record:
     def __init__(self, op: Op, params: dict[str, Any], xs: Sequence[Tensor], y: Tensor) -> None:
         self.op = op
         self.params = params
-        self.age = _count()
         self.shapes = [x._data.shape for x in xs]
         self.dtypes = [x._data.dtype for x in xs]
         self.wants = [x.requires_grad for x in xs]
         self.sources = [source(x) if x._requires_grad else None for x in xs]
+        self.age = _count()  # only now: asking a view for its source may make a record
         self.hooks: list[Callable[[Tensor], Tensor | None]] | None = None
         self.captured: Any = None
         self._inputs: list[Tensor | None] | None = [

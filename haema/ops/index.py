@@ -77,7 +77,7 @@ class Take(Indexing):
     def evaluate(self, *arrays: np.ndarray, axes: Axes = (), **_: Any) -> np.ndarray:
         x, *indices = arrays
         try:
-            return _front(x, axes)[tuple(indices)]
+            return np.asarray(_front(x, axes)[tuple(indices)], order="C")
         except IndexError:
             self.guard(x.shape, tuple(indices), axes)
             raise

@@ -61,7 +61,7 @@ class Reduce(Op):
         return Spec(reduced_shape(x.shape, axes, keepdims), self.result or x.dtype)
 
     def evaluate(self, *arrays: np.ndarray, axes: Axes = (), keepdims: bool = False, **_: Any) -> np.ndarray:
-        return self.function(arrays[0], axis=axes, keepdims=keepdims)
+        return np.asarray(self.function(arrays[0], axis=axes, keepdims=keepdims), order="C")
 
 
 def _sum(x: np.ndarray, axis: Axes, keepdims: bool) -> np.ndarray:
@@ -100,7 +100,8 @@ class Scan(Op):
         return Spec(specs[0].shape, dtypes.cast_for_sum(specs[0].dtype))
 
     def evaluate(self, *arrays: np.ndarray, axis: int = 0, **_: Any) -> np.ndarray:
-        return np.cumsum(arrays[0], axis=axis, dtype=dtypes.cast_for_sum(arrays[0].dtype))
+        y = np.cumsum(arrays[0], axis=axis, dtype=dtypes.cast_for_sum(arrays[0].dtype))
+        return np.asarray(y, order="C")
 
 
 sum = Sum("sum", _sum, lambda g, x_shape, axes, keepdims: spread(g, x_shape, axes, keepdims))

@@ -108,7 +108,8 @@ class Slice(View):
         return Spec(tuple(slice_size(*r) for r in ranges), x.dtype)
 
     def evaluate(self, *arrays: np.ndarray, ranges: Ranges = (), **_: Any) -> np.ndarray:
-        return arrays[0][(*(np.s_[a:b:s] for a, b, s in ranges), ...)]  # with ... a view even without axes
+        index: tuple[Any, ...] = (*(np.s_[a:b:s] for a, b, s in ranges), ...)  # with ... a view even without axes
+        return arrays[0][index]
 
 
 def _grad_slice(g: Any, x_shape: Shape, ranges: Ranges) -> Any:
@@ -264,7 +265,7 @@ class Concat(View):
         return Spec((*first[:axis], length, *first[axis + 1 :]), dtype)
 
     def evaluate(self, *arrays: np.ndarray, axis: int = 0, **_: Any) -> np.ndarray:
-        return np.concatenate(arrays, axis)
+        return np.asarray(np.concatenate(arrays, axis), order="C")
 
     def vjp(self, record: Any, g: Any) -> list[Any]:
         axis = record.params["axis"]

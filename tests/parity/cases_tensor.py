@@ -11,8 +11,10 @@ DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
 UNARY = {  # name: range of the numbers
     "exp": (-3, 3), "expm1": (-3, 3), "exp2": (-3, 3), "log": (0.1, 4), "log1p": (-0.9, 3), "log2": (0.1, 4),
     "log10": (0.1, 4), "sqrt": (0.1, 4), "rsqrt": (0.1, 4), "square": (-3, 3), "reciprocal": (0.5, 3),
-    "sin": (-5, 5), "cos": (-5, 5), "tan": (-1.4, 1.4), "asin": (-0.9, 0.9), "acos": (-0.9, 0.9), "atan": (-5, 5),
-    "sinh": (-3, 3), "cosh": (-3, 3), "tanh": (-3, 3), "asinh": (-5, 5), "acosh": (1.1, 5), "atanh": (-0.9, 0.9),
+    "sin": (-5, 5), "cos": (-5, 5), "tan": (-1.4, 1.4), "asin": (-0.9, 0.9), "acos": (-0.9, 0.9),
+    "atan": (-5, 5),
+    "sinh": (-3, 3), "cosh": (-3, 3), "tanh": (-3, 3), "asinh": (-5, 5), "acosh": (1.1, 5),
+    "atanh": (-0.9, 0.9),
     "sigmoid": (-6, 6), "erf": (-3, 3), "relu": (-2, 2), "floor": (-3, 3), "ceil": (-3, 3), "trunc": (-3, 3),
     "round": (-3, 3), "abs": (-3, 3), "neg": (-3, 3), "sign": (-3, 3), "nan_to_num": (-3, 3),
 }  # fmt: skip
@@ -80,7 +82,18 @@ def unary_integers(T, rng):
     results = {}
     for dtype in ("bool", "uint8", "int32", "int64"):
         x = T.tensor(rng.integers(0, 2 if dtype == "bool" else 5, (4,)).astype(dtype))
-        for name in ("exp", "sqrt", "sigmoid", "log1p", "tanh", "erf", "reciprocal", "logical_not", "isnan", "isfinite"):
+        for name in (
+            "exp",
+            "sqrt",
+            "sigmoid",
+            "log1p",
+            "tanh",
+            "erf",
+            "reciprocal",
+            "logical_not",
+            "isnan",
+            "isfinite",
+        ):
             results[f"{name} {dtype}"] = getattr(x, name)()
         if dtype != "bool":
             for name in ("floor", "ceil", "trunc", "round", "abs", "neg", "sign", "square", "nan_to_num"):
@@ -187,7 +200,10 @@ def powers(T, rng):
     for p in (0, 1, 2, 3, 4, 0.5, -1, -2, 1.7):
         x = _leaf(T, rng.uniform(0.2, 2, 4))
         results[f"gradient {p}"] = _with_gradients(T, x**p, x)
-    a, b = T.tensor([0.0, 0.0, 2.0, -2.0, 1.5], requires_grad=True), T.tensor([0.0, 2.0, 0.0, 2.0, -1.0], requires_grad=True)
+    a, b = (
+        T.tensor([0.0, 0.0, 2.0, -2.0, 1.5], requires_grad=True),
+        T.tensor([0.0, 2.0, 0.0, 2.0, -1.0], requires_grad=True),
+    )
     y = a**b
     y[T.tensor([0, 1, 2, 4])].sum().backward()
     results["edges"] = [y, a.grad, b.grad]
@@ -204,9 +220,7 @@ def reflected(T, rng):
         "float": [2 - x, 2 / x, 7 // x, 7 % x, 2**x, 2 + x, 2 * x, -x, +x, abs(-x)],
         "int": [2 - i, 2 / i, 7 // i, 7 % i, 2**i, 7 & i, 8 | i, 3 ^ i, ~i, i << 2, i >> 1, i << T.tensor([1, 2, 3])],
         "bool": [True & b, True | b, True ^ b, ~b, b & T.tensor([True, True])],
-        "rounding": [
-            T.div(T.tensor([7, -7, 6]), T.tensor([2, 2, -4]), rounding_mode=m) for m in ("floor", "trunc")
-        ],
+        "rounding": [T.div(T.tensor([7, -7, 6]), T.tensor([2, 2, -4]), rounding_mode=m) for m in ("floor", "trunc")],
         "rounding float": [T.div(T.tensor([7.5, -7.5]), 2, rounding_mode=m) for m in ("floor", "trunc", None)],
         "none": [T.tensor([1.0]) == None, T.tensor([1.0]) != None],  # noqa: E711
     }
@@ -298,8 +312,10 @@ def reductions_with_nan_and_inf(T, rng):
     y = T.tensor([[-math.inf, -math.inf], [0.0, -math.inf]])
     z = y.logsumexp(1)
     return {
-        "sum": [x.sum(0), x.sum(1)], "max": [*x.max(1), *x.max(0)], "min": [*x.min(1), *x.min(0)], "argmax": x.argmax(1),
-        "amax": x.amax(1), "logsumexp": x.logsumexp(1), "softmax": x.softmax(1), "log_softmax": x.log_softmax(1),
+        "sum": [x.sum(0), x.sum(1)], "max": [*x.max(1), *x.max(0)], "min": [*x.min(1), *x.min(0)],
+        "argmax": x.argmax(1),
+        "amax": x.amax(1), "logsumexp": x.logsumexp(1), "softmax": x.softmax(1),
+        "log_softmax": x.log_softmax(1),
         "median": x.median(1).values, "sort": [*x.sort(1), *x.sort(1, descending=True)], "cumsum": x.cumsum(1),
         "topk": x[1:].topk(2).values, "norm": x.norm(dim=1), "empty row": z, "median of all": x.median(),
     }  # fmt: skip
@@ -330,8 +346,10 @@ def order(T, rng):
 def products(T, rng):
     results = {}
     shapes = [
-        ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((5, 2, 3), (5, 3, 4)),
-        ((5, 2, 3), (3,)), ((3,), (5, 3, 4)), ((2, 3), (5, 3, 4)), ((2, 1, 2, 3), (5, 3, 4)), ((4, 1, 2, 3), (1, 5, 3, 2)),
+        ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 2, 3), (3,)), ((3,), (5, 3, 4)), ((2, 3), (5, 3, 4)), ((2, 1, 2, 3), (5, 3, 4)),
+        ((4, 1, 2, 3), (1, 5, 3, 2)),
         ((0, 3), (3, 4)), ((2, 0), (0, 4)), ((5, 0, 3), (3, 1)), ((1, 1), (1, 1)),
     ]  # fmt: skip
     for shape, other in shapes:
@@ -348,7 +366,8 @@ def products(T, rng):
     results["refused"] = [
         refused(f)
         for f in (
-            lambda: a @ a, lambda: T.mm(v, w), lambda: T.bmm(a, b), lambda: T.tensor(1.0) @ v, lambda: T.mv(v, a),
+            lambda: a @ a, lambda: T.mm(v, w), lambda: T.bmm(a, b), lambda: T.tensor(1.0) @ v,
+            lambda: T.mv(v, a),
             lambda: T.dot(a, b), lambda: a @ b.float(), lambda: c @ T.ones(4, 3, 2, dtype=T.float64),
         )
     ]  # fmt: skip
@@ -356,12 +375,17 @@ def products(T, rng):
 
 
 EINSUM = {
-    "ij,jk->ik": ((2, 3), (3, 4)), "ij,jk->ki": ((2, 3), (3, 4)), "ij,jk": ((2, 3), (3, 4)), "bij,bjk->bik": ((2, 3, 4), (2, 4, 2)),
+    "ij,jk->ik": ((2, 3), (3, 4)), "ij,jk->ki": ((2, 3), (3, 4)), "ij,jk": ((2, 3), (3, 4)),
+    "bij,bjk->bik": ((2, 3, 4), (2, 4, 2)),
     "ii->i": ((3, 3),), "ii": ((3, 3),), "ij->ji": ((2, 3),), "ij->": ((2, 3),), "i,j->ij": ((2,), (3,)),
-    "i,i->": ((3,), (3,)), "...ij,...jk->...ik": ((2, 1, 2, 3), (4, 3, 2)), "b...->...b": ((2, 3, 4),), "...i": ((2, 3),),
-    "ij,kl->ijkl": ((2, 2), (3, 1)), "ij,ij->ij": ((2, 3), (2, 3)), "ij,ij->j": ((2, 3), (2, 3)), "i,i,i->i": ((3,), (3,), (3,)),
-    "ij,jk,kl->il": ((2, 3), (3, 4), (4, 2)), "iij,jk->ik": ((2, 2, 3), (3, 2)), "ij,k->": ((2, 3), (4,)), "Ab,bA->A": ((2, 3), (3, 2)),
-    "ij,jk->ik ": ((2, 1), (3, 4)), "bhqd,bhkd->bhqk": ((2, 2, 3, 2), (2, 2, 4, 2)), "ij,jk -> ik": ((0, 3), (3, 2)),
+    "i,i->": ((3,), (3,)), "...ij,...jk->...ik": ((2, 1, 2, 3), (4, 3, 2)), "b...->...b": ((2, 3, 4),),
+    "...i": ((2, 3),),
+    "ij,kl->ijkl": ((2, 2), (3, 1)), "ij,ij->ij": ((2, 3), (2, 3)), "ij,ij->j": ((2, 3), (2, 3)),
+    "i,i,i->i": ((3,), (3,), (3,)),
+    "ij,jk,kl->il": ((2, 3), (3, 4), (4, 2)), "iij,jk->ik": ((2, 2, 3), (3, 2)), "ij,k->": ((2, 3), (4,)),
+    "Ab,bA->A": ((2, 3), (3, 2)),
+    "ij,jk->ik ": ((2, 1), (3, 4)), "bhqd,bhkd->bhqk": ((2, 2, 3, 2), (2, 2, 4, 2)),
+    "ij,jk -> ik": ((0, 3), (3, 2)),
 }  # fmt: skip
 
 

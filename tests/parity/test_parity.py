@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 from functools import cache
 from types import ModuleType
@@ -19,8 +18,7 @@ ALL = [pytest.param(c, id=f"{t}/{c.name}") for t in topics() for c in cases_of(t
 def haema() -> ModuleType:
     """The framework with the rooms that a case may enter."""
     for name in ("haema.nn", "haema.nn.functional", "haema.optim"):
-        with contextlib.suppress(ModuleNotFoundError):  # TODO until they are there
-            importlib.import_module(name)
+        importlib.import_module(name)
     return importlib.import_module("haema")
 
 

@@ -1,0 +1,1 @@
+"""The primitives: one row each in `rows`, put through the same checks by `checking`."""
