@@ -35,7 +35,7 @@ Line = Callable[[int], str]
 KINDS = ("numeric", "boolean", "date", "category", "text", "ignored")
 MISSING, UNKNOWN = 0, 1
 MOST_CATEGORIES = 256
-"""Of more categories than this the most frequent ones are kept; the others are unknown."""
+"""Of more categories than this the most frequent ones are kept, unless another number is given; the others are unknown."""
 TEXT_BUCKETS = 32
 
 _TRUE = {"true", "yes", "y", "t", "on", "1"}
@@ -86,7 +86,15 @@ class Column:
     note: str | None = None
 
 
-def infer_column(values: pd.Series, name: str, where: str, line: Line, kind: str | None = None) -> Column:
+def infer_column(
+    values: pd.Series,
+    name: str,
+    where: str,
+    line: Line,
+    kind: str | None = None,
+    most_categories: int = MOST_CATEGORIES,
+    least_rows: int = 1,
+) -> Column:
     """Recognises a column's kind, by the rule at the head of this file, and what has to be remembered of it.
 
     Args:
@@ -95,6 +103,8 @@ def infer_column(values: pd.Series, name: str, where: str, line: Line, kind: str
         where: what it is called in messages, e.g. ``column 'age' of f.csv``.
         line: says where a row stands.
         kind: the kind, where it is not to be inferred.
+        most_categories: of more categories than this the most frequent ones are kept.
+        least_rows: categories of fewer rows are not kept.
 
     Raises:
         InputError: the cells do not suit ``kind``, or a column of numbers holds a few texts.
@@ -107,7 +117,7 @@ def infer_column(values: pd.Series, name: str, where: str, line: Line, kind: str
     if kind == "date":
         return _infer_date(values, name, where)
     if kind == "category":
-        return _infer_category(values, name)
+        return _infer_category(values, name, most_categories, least_rows)
     return Column(name, kind)
 
 
@@ -152,14 +162,15 @@ def _infer_kind(values: pd.Series, name: str, where: str, line: Line) -> tuple[s
     return "text", None
 
 
-def _infer_category(values: pd.Series, name: str) -> Column:
+def _infer_category(values: pd.Series, name: str, most: int, least_rows: int) -> Column:
     labels = _labels(values)
     counts = labels.value_counts()
+    counts = counts[counts >= least_rows]
     note = None
-    if len(counts) > MOST_CATEGORIES:
-        note = f"it has {len(counts)} categories, of which the {MOST_CATEGORIES} most frequent are told apart"
+    if len(counts) > most:
+        note = f"it has {len(counts)} categories, of which the {most} most frequent are told apart"
         frequent = sorted(counts.index, key=lambda c: (-counts[c], _by_number(c)))
-        counts = counts[frequent[:MOST_CATEGORIES]]
+        counts = counts[frequent[:most]]
     if isinstance(values.dtype, _categorical()):
         categories = [c for c in map(label_of, values.cat.categories) if c in counts.index]
     else:

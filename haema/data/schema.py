@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from haema.data.columns import KINDS, UNKNOWN, Column, encode, feature_names, infer_column
+from haema.data.columns import KINDS, MOST_CATEGORIES, UNKNOWN, Column, encode, feature_names, infer_column
 from haema.data.csvfile import line_namer
 from haema.errors import InputError, suggest
 
@@ -45,7 +45,12 @@ class TableSchema:
 
     @classmethod
     def infer(
-        cls, frame: pd.DataFrame, kinds: Mapping[str, str] | None = None, source: str = "the table"
+        cls,
+        frame: pd.DataFrame,
+        kinds: Mapping[str, str] | None = None,
+        source: str = "the table",
+        most_categories: int = MOST_CATEGORIES,
+        least_rows: int = 1,
     ) -> TableSchema:
         """The schema of a table of training rows, without its target column.
 
@@ -54,6 +59,8 @@ class TableSchema:
             kinds: kinds of columns by name, where they are not to be inferred: ``numeric``, ``boolean``,
                 ``date``, ``category``, ``text`` or ``ignored``.
             source: what the table is called in messages.
+            most_categories: of a column with more categories the most frequent ones are told apart; default 256.
+            least_rows: categories of fewer rows count as unknown; default 1.
 
         Raises:
             InputError: no column is of use, a cell does not suit its column, or ``kinds`` names a column
@@ -68,7 +75,9 @@ class TableSchema:
                 raise InputError(f"kinds: column {name!r} is called {kind!r}; {', '.join(KINDS)} are right")
         line = line_namer(frame)
         columns = tuple(
-            infer_column(frame.iloc[:, i], name, _where(name, source), line, kinds.get(name))
+            infer_column(
+                frame.iloc[:, i], name, _where(name, source), line, kinds.get(name), most_categories, least_rows
+            )
             for i, name in enumerate(names)
         )
         if all(c.kind == "ignored" for c in columns):

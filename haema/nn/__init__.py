@@ -106,6 +106,18 @@ from haema.nn.pooling import (
 from haema.nn.preprocessing import PrepareTable, RestoreScale, Standardize
 from haema.nn.shape import Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, UpsamplingNearest2d
 from haema.nn.summary import summary
+from haema.nn.tables import (
+    HoleIndicator,
+    OneHot,
+    ParallelLinear,
+    ParallelMLP,
+    PiecewiseLinear,
+    SoftClip,
+    TableColumns,
+    TableFeatures,
+    TableNet,
+    TargetStatistics,
+)
 
 __all__ = [
     "build", "describe", "register",
@@ -130,6 +142,8 @@ __all__ = [
     "RMSELoss", "SmoothL1Loss",
     "Flatten", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Upsample", "UpsamplingNearest2d",
     "PrepareTable", "RestoreScale", "Standardize",
+    "HoleIndicator", "OneHot", "ParallelLinear", "ParallelMLP", "PiecewiseLinear", "SoftClip", "TableColumns",
+    "TableFeatures", "TableNet", "TargetStatistics",
     "summary",
     "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d",
     "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d",

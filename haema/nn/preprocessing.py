@@ -1,8 +1,8 @@
 """Preprocessing as modules, so that a saved model takes the data as it comes.
 
-    Standardize     x -> (x - mean) / std, feature by feature or channel by channel
-    PrepareTable    a table -> numbers without holes: schema, standardised numbers, one-hot categories
-    RestoreScale    y -> mean + std y, behind a network that learns standardised numbers
+Standardize     x -> (x - mean) / std, feature by feature or channel by channel
+PrepareTable    a table -> numbers without holes: schema, standardised numbers, one-hot categories
+RestoreScale    y -> mean + std y, behind a network that learns standardised numbers
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Standardize(Module):
     def __init__(self, mean: list[float], std: list[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or not all(std):
-            raise ValueError(f"Standardize: {len(mean)} means and {len(std)} deviations, equally many and none of them 0")
+            raise ValueError(
+                f"Standardize: {len(mean)} means and {len(std)} deviations; equally many, none 0, are right"
+            )
         self.register_buffer("mean", tensor(mean), persistent=False)
         self.register_buffer("std", tensor(std), persistent=False)
 
@@ -104,7 +106,9 @@ class PrepareTable(Module):
         self.names = self._schema.numeric_names
         self.sizes = self._schema.category_sizes
         if not len(center) == len(scale) == len(self.names) or not all(scale):
-            raise ValueError(f"PrepareTable: {len(self.names)} features have {len(center)} centres, {len(scale)} scales")
+            raise ValueError(
+                f"PrepareTable: {len(center)} centres and {len(scale)} scales for {len(self.names)} features"
+            )
         if not all(isinstance(i, int) and 0 <= i < len(center) for i in holed):
             raise ValueError(f"PrepareTable: holed is {holed}, where numbers of features are right")
         self.center, self.scale, self.holed = center, scale, holed

@@ -5,6 +5,7 @@
     normalization    batch, layer, group, instance       dropout         dropout and noise
     classification   losses for classes                  regression      losses for numbers
     padding          borders                             resampling      images made larger or smaller
+    adaptive         pooling into a given size
 
 All of them are plain Python over tensor operations, so that they can be differentiated and compiled by what the
 primitives know.
@@ -40,6 +41,12 @@ from haema.nn.functional.activation import (
     tanh,
     tanhshrink,
     threshold,
+)
+from haema.nn.functional.adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
 )
 from haema.nn.functional.classification import (
     binary_cross_entropy,
@@ -84,10 +91,6 @@ from haema.nn.functional.normalization import (
 )
 from haema.nn.functional.padding import pad
 from haema.nn.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,

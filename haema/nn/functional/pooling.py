@@ -14,7 +14,6 @@ import numpy as np
 
 from haema import dtypes, ops, random
 from haema.errors import ShapeError
-from haema.functions import reductions
 from haema.nn.functional._common import (
     Sizes,
     along,
@@ -23,7 +22,6 @@ from haema.nn.functional._common import (
     constant,
     need_floating,
     per_axis,
-    row_major,
     unbatched,
 )
 from haema.nn.functional.conv import windows
@@ -32,7 +30,7 @@ from haema.tensor import Tensor
 _LONG = 8  # from this window size on, fewer operations count more than smaller ones
 
 
-class _Axis(NamedTuple):
+class Axis(NamedTuple):
     """The windows along one axis.
 
     Attributes:
@@ -72,7 +70,7 @@ def _geometry(
     padding: Sizes = 0,
     dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> list[_Axis]:
+) -> list[Axis]:
     """The windows along the last ``n`` axes.
 
     Raises:
@@ -98,17 +96,17 @@ def _geometry(
                 f"{name}: an input of shape {tuple(input.shape)} with padding {padding} is too small for a window of "
                 f"{kernel_size} with dilation {dilation}"
             )
-        axes.append(_Axis(length, k, s, p, d, count))
+        axes.append(Axis(length, k, s, p, d, count))
     return axes
 
 
-def _cells(x: Tensor, axis: int, a: _Axis) -> list[Tensor]:
+def _cells(x: Tensor, axis: int, a: Axis) -> list[Tensor]:
     """For each position in the window, the view of ``x`` that stands there."""
     starts = (j * a.dilation for j in range(a.size))
     return [along(x, axis, s, s + (a.number - 1) * a.stride + 1, a.stride) for s in starts]
 
 
-def _larger(left: tuple[Tensor, Tensor | None], right: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+def larger(left: tuple[Tensor, Tensor | None], right: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
     """The larger of two values, the left at a tie, nan if either is; and its position, if positions are wanted."""
     (x, i), (y, j) = left, right
     wins = ops.gt(y, x) | ops.ne(y, y)
@@ -116,7 +114,7 @@ def _larger(left: tuple[Tensor, Tensor | None], right: tuple[Tensor, Tensor | No
     return ops.where(wins, y, x), index
 
 
-def _largest_along(x: Tensor, index: Tensor | None, axis: int, a: _Axis) -> tuple[Tensor, Tensor | None]:
+def largest_along(x: Tensor, index: Tensor | None, axis: int, a: Axis) -> tuple[Tensor, Tensor | None]:
     """The largest value of each window along ``axis``, and its position."""
     if a.size >= _LONG:  # windows of 2, 4, 8, ... cells from two of half the size each, then two that overlap
         wide, spread = 1, a.dilation
@@ -127,7 +125,7 @@ def _largest_along(x: Tensor, index: Tensor | None, axis: int, a: _Axis) -> tupl
                 (along(t[0], axis, s, n - shift + s), None if t[1] is None else along(t[1], axis, s, n - shift + s))
                 for t, s in (((x, index), 0), ((x, index), shift))
             ]
-            x, index = _larger(both[0], both[1])
+            x, index = larger(both[0], both[1])
             wide += shift // spread
         stop = (a.number - 1) * a.stride + 1
         cut = along(x, axis, 0, stop, a.stride)
@@ -136,7 +134,7 @@ def _largest_along(x: Tensor, index: Tensor | None, axis: int, a: _Axis) -> tupl
     places: list[Any] = [None] * a.size if index is None else _cells(index, axis, a)
     best: tuple[Tensor, Tensor | None] = (values[0], places[0])
     for other in zip(values[1:], places[1:], strict=True):
-        best = _larger(best, other)
+        best = larger(best, other)
     return best
 
 
@@ -154,18 +152,18 @@ def _max_pool(
     x, had_batch = batched(name, input, n)
     axes = _geometry(name, x, n, kernel_size, stride, padding, dilation, ceil_mode)
     borders = {2 + i: a.border for i, a in enumerate(axes)}
-    index = _places(x, n) if return_indices else None
+    index = places(x, n) if return_indices else None
     x = bordered(x, borders, -math.inf)
     index = None if index is None else bordered(index, borders)
     for i in reversed(range(n)):
-        x, index = _largest_along(x, index, 2 + i, axes[i])
+        x, index = largest_along(x, index, 2 + i, axes[i])
     y = unbatched(x, had_batch)
     if index is None:
         return y
     return y, unbatched(index if index.shape == x.shape else ops.expand(index, shape=x.shape), had_batch)
 
 
-def _places(x: Tensor, n: int) -> Tensor:
+def places(x: Tensor, n: int) -> Tensor:
     """The position of each element in its flattened image: int64, (N, C, ...)."""
     numbers = np.arange(math.prod(x.shape[-n:])).reshape((1, 1, *x.shape[-n:]))
     return ops.expand(x._constant(numbers, dtypes.int64), shape=x.shape)
@@ -398,91 +396,3 @@ def stochastic_pool2d(
     ICLR 2013, equations 4 to 6.
     """
     return _stochastic_pool("stochastic_pool2d", 2, input, kernel_size, stride, padding, training, generator)
-
-
-def _targets(name: str, x: Tensor, n: int, output_size: Any) -> tuple[int, ...]:
-    """The output size per axis, where None keeps that of the input."""
-    sizes = [output_size] * n if isinstance(output_size, int) or output_size is None else list(output_size)
-    if len(sizes) != n or any(s is not None and s < 0 for s in sizes):
-        raise ValueError(f"{name}: output_size must be one size or {n}, not {output_size!r}")
-    need_floating(name, x)
-    result = tuple(x.shape[2 + i] if s is None else int(s) for i, s in enumerate(sizes))
-    if any(x.shape[2 + i] == 0 for i in range(n)):
-        raise ShapeError(f"{name}: an input of shape {tuple(x.shape)} has nothing to pool")
-    return result
-
-
-def _bounds(length: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where window i of an adaptive pooling starts and stops: floor(i L / n), ceil((i + 1) L / n)."""
-    i = np.arange(count)
-    return i * length // count, -(-(i + 1) * length // count)
-
-
-def _adaptive_avg(name: str, n: int, input: Tensor, output_size: Any) -> Tensor:
-    x, had_batch = batched(name, input, n)
-    targets = _targets(name, x, n, output_size)
-    if all(t == 1 for t in targets):
-        return unbatched(reductions.mean(x, tuple(range(2, 2 + n)), True), had_batch)
-    for axis, count in enumerate(targets, 2):
-        length = x.shape[axis]
-        if count == length:
-            continue
-        start, stop = _bounds(length, count)
-        cells = np.arange(length)
-        inside = (cells >= start[:, None]) & (cells < stop[:, None])
-        mean = x._constant(inside / np.maximum(stop - start, 1)[:, None], x.dtype)  # (count, length)
-        labels = "".join("l" if a == axis else "abcde"[a] for a in range(x.ndim))
-        x = ops.contract(x, mean, spec=f"{labels},ol->{labels.replace('l', 'o')}")
-    return unbatched(x, had_batch)
-
-
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """The mean of each of ``output_size`` windows of (N, C, L); see ``adaptive_avg_pool2d``."""
-    return _adaptive_avg("adaptive_avg_pool1d", 1, input, output_size)
-
-
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of windows that cover the image evenly, however large it is.
-
-        window i of n on an axis of length L: floor(i L / n) up to but without ceil((i + 1) L / n)
-
-    Args:
-        input: (N, C, H, W) or (C, H, W).
-        output_size: n, for both axes or for each; None keeps the size of an axis.
-
-    Returns:
-        (N, C, *output_size).
-    """
-    return _adaptive_avg("adaptive_avg_pool2d", 2, input, output_size)
-
-
-def _adaptive_max(name: str, n: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
-    x, had_batch = batched(name, input, n)
-    targets = _targets(name, x, n, output_size)
-    index = _places(x, n) if return_indices else None
-    for i in reversed(range(n)):
-        axis, count, length = 2 + i, targets[i], x.shape[2 + i]
-        if count and length % count == 0:
-            even = _Axis(length, length // count, length // count, 0, 1, count)
-            x, index = _largest_along(x, index, axis, even)
-            continue
-        start, stop = _bounds(length, count)
-        best: tuple[Tensor, Tensor | None] | None = None
-        for j in range(int((stop - start).max(initial=1))):  # a short window sees its last cell again
-            cell = x._constant(np.minimum(start + j, stop - 1), dtypes.int64)
-            here = (x.index_select(axis, cell), None if index is None else index.index_select(axis, cell))
-            best = here if best is None else _larger(best, here)
-        assert best is not None
-        x, index = row_major(best[0]), None if best[1] is None else row_major(best[1])
-    y = unbatched(x, had_batch)
-    return y if index is None else (y, unbatched(index, had_batch))
-
-
-def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest value of each of ``output_size`` windows of (N, C, L)."""
-    return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
-
-
-def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest values of windows that cover the image evenly; windows as in ``adaptive_avg_pool2d``."""
-    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
