@@ -68,6 +68,15 @@ class Peer:
         self.process.wait()
 
 
+def processor() -> str:
+    """What the machine calls its CPU."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 def installed(name: str, interpreter: str) -> bool:
     """Whether the peer's package can be imported there."""
     code = f"import {MODULES[name]}"
@@ -111,7 +120,7 @@ def main() -> None:
             present.append(name)
         else:
             print(f"{name}: {MODULES[name]} is not installed, left out")
-    print(f"{platform.processor() or platform.machine()}, {options.threads} threads, {options.rounds} rounds")
+    print(f"{processor()}, {options.threads} threads, {options.rounds} rounds")
     for workload in options.workload:
         compare(workload, present, options, interpreters)
 

@@ -1,9 +1,9 @@
 """The exceptions haema raises on purpose.
 
-HaemaError
-    InputError     bad data from a user or a file         (also a ValueError)
-    ShapeError     shapes that break an operation's rule  (also a RuntimeError, as in PyTorch)
-    DTypeError     dtypes that break an operation's rule  (also a RuntimeError, as in PyTorch)
+HaemaError         a RuntimeError, as what PyTorch raises in such cases
+    InputError     bad data from a user or a file (also a ValueError)
+    ShapeError     shapes that break an operation's rule
+    DTypeError     dtypes that break an operation's rule
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 __all__ = ["DTypeError", "HaemaError", "InputError", "ShapeError", "suggest"]
 
 
-class HaemaError(Exception):
+class HaemaError(RuntimeError):
     """Base of every exception that haema raises on purpose."""
 
 
@@ -25,11 +25,11 @@ class InputError(HaemaError, ValueError):
     """
 
 
-class ShapeError(HaemaError, RuntimeError):
+class ShapeError(HaemaError):
     """Shapes that break an operation's rule; the message names the operation, the shapes and the rule."""
 
 
-class DTypeError(HaemaError, RuntimeError):
+class DTypeError(HaemaError):
     """Dtypes that break an operation's rule; the message names the operation, the dtypes and the rule."""
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from haema import dtypes, ops
 from haema.autograd import no_grad
 from haema.errors import DTypeError
+from haema.functions import reductions, shaping
 from haema.functions.shaping import sizes_of
 from haema.ops.core import broadcast_shapes
 from haema.tensor import Tensor
@@ -222,6 +223,14 @@ def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
     return ops.argsort(_unit((n,), dtypes.float64, generator), axis=0, descending=False)
 
 
+def _count_below(ends: Tensor, values: Tensor) -> Tensor:
+    """How many of the sorted ``ends`` are not above each of ``values``, along the last axis: by sorting both."""
+    n = ends.shape[-1]
+    order = reductions.argsort(shaping.cat([ends, values], -1), -1)  # at ties the ends come first
+    running = (order < n).long().cumsum(-1)
+    return (order * 0).scatter(-1, order, running)[..., n:]
+
+
 @no_grad()
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
@@ -250,8 +259,7 @@ def multinomial(
     if replacement:
         u = uniform((*weights.shape[:-1], num_samples), dtype=dtypes.float64, generator=generator)
         ends = weights.to(dtypes.float64).cumsum(-1)
-        below = ends.unsqueeze(-2) <= (u * ends[..., -1:]).unsqueeze(-1)
-        return below.sum(-1)
+        return _count_below(ends, u * ends[..., -1:])
     if num_samples > int((weights > 0).sum(-1).min()):
         raise ValueError(f"multinomial: {num_samples} positions without replacement need as many weights above 0")
     u = uniform(weights.shape, dtype=dtypes.float64, generator=generator)

@@ -22,7 +22,7 @@ __all__ = ["IncompatibleKeys", "Module", "StateDictError"]
 Self = TypeVar("Self", bound="Module")
 
 
-class StateDictError(InputError, RuntimeError):
+class StateDictError(InputError):
     """A state dict that does not fit a module (as in PyTorch, also a RuntimeError)."""
 
 

@@ -1,0 +1,181 @@
+"""The commands and their options; the work is done elsewhere, and imported only when it is."""
+
+from __future__ import annotations
+
+import json as json_
+import math
+import sys
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+
+DATA = "digits (comes with haema), FILE.csv, FILE.npz, a folder of class folders of images, or a folder of IDX files."
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import haema
+
+        typer.echo(f"haema {haema.__version__}")
+        raise typer.Exit()
+
+
+@app.callback(
+    epilog="[bold]Begin with[/bold]\n\n"
+    "  haema train digits\n\n"
+    "  haema evaluate digits.haema digits\n\n"
+    "  haema train --help"
+)
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")] = False,
+) -> None:
+    """Train a neural network on a table or on images, and use it."""
+
+
+def _print_json(found: dict[str, Any]) -> None:
+    """One object on one line; what is not a number in JSON is null."""
+    sys.stdout.write(json_.dumps(_plain(found), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "  haema train digits                                  built-in digits\n\n"
+    "  haema train iris.csv --target species               a table; the column tells the task\n\n"
+    "  haema train houses.csv --target price --epochs 200  numbers: a regression\n\n"
+    "  haema train photos/ --model cnn                     photos/cat/1.jpg, ...\n\n"
+    "  haema train mnist/ --out run1.haema --seed 7        train-images-idx3-ubyte.gz, ...\n\n"
+    "  haema train digits --resume                         go on after Ctrl-C or a crash"
+)
+def train(
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA, show_default=False)],
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of a table to predict.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="mlp, cnn, linear or table. [dim]Default: what suits the data.[/dim]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="How often all rows are seen.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Highest learning rate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Rows per step.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same model, bit by bit.")] = 0,
+    validation: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Share of the rows to watch the training with. [dim]Default: 0.1; tables use folds.[/dim]"),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The model file; curves, report and checkpoint get its name. "
+            "[dim]Default: DATA's name with .haema, in this folder.[/dim]",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of an unfinished run.")] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop in time, with the best weights so far.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="classification or regression, where the target would tell otherwise."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object; prose goes to standard error.")] = False,
+) -> None:
+    """Train a network, measure it on held-out rows, and save it.
+
+    Writes the model (NAME.haema), its learning curves (NAME.png) and a report (NAME.txt).
+
+    A fifth of the rows is held out for the test, unless the data has a test part of its own.
+    """
+    from haema.cli.report import run_report, show
+    from haema.cli.training import TrainOptions
+    from haema.cli.training import train as work
+
+    options = TrainOptions(
+        data, target, task, model, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json
+    )
+    outcome = work(options)
+    show(run_report(outcome), sys.stderr if json else None)
+    if json:
+        _print_json(outcome.to_json())
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "  haema evaluate digits.haema digits --part test\n\n"
+    "  haema evaluate iris.haema new_flowers.csv --json"
+)
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A file that haema train wrote.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA, show_default=False)],
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column with the truth, if it has a new name.")
+    ] = None,
+    part: Annotated[
+        str, typer.Option(metavar="PART", help="all, or test: the rows that training on this data held out.")
+    ] = "all",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object; prose goes to standard error.")] = False,
+) -> None:
+    """Measure a model on data whose truth is known, beside the trivial predictor."""
+    from haema.cli.report import evaluation, show
+    from haema.cli.using import evaluate as work
+    from haema.errors import InputError
+
+    if part not in ("all", "test"):
+        raise InputError(f"--part is {part!r}, where 'all' or 'test' is right")
+    scores, card, found = work(model, data, target, part)
+    show(evaluation(scores, card), sys.stderr if json else None)
+    if json:
+        _print_json(found)
+
+
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "  haema predict iris.haema new_flowers.csv --out flowers.csv\n\n"
+    "  haema predict pets.haema photos/ | head"
+)
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A file that haema train wrote.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA + " Labels are not needed.", show_default=False)],
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE.csv", help="Where to. [dim]Default: standard output.[/dim]")
+    ] = None,
+) -> None:
+    """Predict: a table with the input's columns, the prediction, and each class's probability as p(CLASS)."""
+    from haema.cli.guard import say
+    from haema.cli.using import predict as work
+
+    rows = work(model, data, out)
+    if out is not None:
+        say(f"{rows:,} rows are in {out}")
+
+
+@app.command(epilog="[bold]Example[/bold]\n\n  haema inspect digits.haema")
+def inspect(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A file that haema train wrote.", show_default=False)],
+) -> None:
+    """Show what is in a model file: layers and their sizes, classes, how it was trained and how good it was."""
+    from haema.cli.inspecting import inspect as work
+    from haema.cli.report import show
+
+    show(work(model))

@@ -1,0 +1,127 @@
+"""One step of training, and sums over the steps of an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from haema.autograd import no_grad
+from haema.nn.utils import clip_grad_norm_, clip_grad_value_
+from haema.tensor import Tensor
+from haema.train.objective import Objective
+from haema.train.predictions import Metric
+from haema.train.sources import Source
+from haema.train.targets import Targets
+
+__all__ = ["Step", "Sums", "evaluate_source", "evaluating"]
+
+
+class Step:
+    """Forward, loss, backward, clipping, update: one function of tensors.
+
+        theta <- update(theta, clip(d loss(model(x), y, w) / d theta))
+
+    Nothing in it reads a value, so it may as well be recorded and compiled: the batches of an epoch are an index
+    array, and a loop over them needs no more than this function and the rows.
+
+    Args:
+        model: The module.
+        objective: The loss of a batch.
+        optimizer: Updates the model's parameters.
+        clip_norm: Bound for the norm of all gradients together, or None.
+        clip_value: Bound for each gradient's size, or None.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        objective: Objective,
+        optimizer: Any,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self._learned = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def __call__(self, x: tuple[Tensor, ...], y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Train on a batch; its loss and the model's output before the update."""
+        self.optimizer.zero_grad()
+        output = self.model(*x)
+        loss = self.objective(output, y, w)
+        loss.backward()
+        if self.clip_value is not None:
+            clip_grad_value_(self._learned, self.clip_value)
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._learned, self.clip_norm)
+        self.optimizer.step()
+        return loss.detach(), output.detach()
+
+
+class Sums:
+    """What an epoch adds up to: its mean loss, and the metrics of all its outputs together.
+
+    Args:
+        objective: Says what a batch's loss counts.
+        metrics: The metrics; without any no outputs are kept.
+    """
+
+    def __init__(self, objective: Objective, metrics: list[Metric]) -> None:
+        self.objective, self.metrics = objective, metrics
+        self.total = self.shares = 0.0
+        self.rows = 0
+        self.outputs: list[np.ndarray] = []
+        self.truths: list[np.ndarray] = []
+
+    def add(self, loss: float, output: Tensor, truth: np.ndarray, w: Tensor | None) -> None:
+        """Add a batch."""
+        rows = len(truth)
+        share = self.objective.share(rows, None if w is None else w.numpy())
+        self.total += loss * share
+        self.shares += share
+        self.rows += rows
+        if self.metrics:
+            self.outputs.append(output.numpy())
+            self.truths.append(truth)
+
+    def logs(self, targets: Targets, link: str) -> dict[str, float]:
+        """The mean loss and the metrics."""
+        logs = {"loss": self.objective.mean(self.total, self.shares, self.rows)}
+        if self.metrics:
+            outputs, truth = np.concatenate(self.outputs), np.concatenate(self.truths)
+            logs |= {metric.name: metric(outputs, truth, targets, link) for metric in self.metrics}
+        return logs
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def evaluate_source(
+    model: Any,
+    objective: Objective,
+    metrics: list[Metric],
+    source: Source,
+    batch_size: int,
+    targets: Targets,
+    link: str,
+) -> dict[str, float]:
+    """The mean loss and the metrics of a model on all rows of a source."""
+    sums = Sums(objective, metrics)
+    with evaluating(model):
+        for x, y, w, truth in source.batches(batch_size, shuffle=False):
+            output = model(*x)
+            sums.add(objective(output, y, w).item(), output, truth, w)
+    return sums.logs(targets, link)
