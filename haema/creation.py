@@ -1,4 +1,7 @@
-"""Tensors out of nothing, out of numbers and out of arrays."""
+"""Tensors out of nothing, out of numbers and out of arrays.
+
+``device`` may be named everywhere, and is "cpu".
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from haema import dtypes, executor
+from haema import devices, dtypes, executor
 from haema.errors import DTypeError
 from haema.functions.shaping import sizes_of
 from haema.tensor import Tensor, to_array
 
 
-def _made(array: np.ndarray, requires_grad: bool) -> Tensor:
+def _made(array: np.ndarray, requires_grad: bool, device: Any = None) -> Tensor:
+    if device is not None:
+        devices.device(device)
     x = Tensor._wrap(array)
     return x.requires_grad_() if requires_grad else x
 
@@ -36,12 +41,13 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
         DTypeError: the elements are no numbers.
         ShapeError: the nested lists have different lengths.
     """
-    x = _made(to_array(data, dtype), requires_grad)
-    return x if device is None else x.to(device=device)
+    return _made(to_array(data, dtype), requires_grad, device)
 
 
-def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, sharing its memory where possible."""
+    if device is not None:
+        devices.device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype=dtype)
     if isinstance(data, np.ndarray) and data.dtype in dtypes.RANK:
@@ -63,49 +69,49 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor._wrap(array)
 
 
-def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, float32 by default."""
-    return _made(executor.fill(0, sizes_of(size), _floating(dtype)), requires_grad)
+    return _made(executor.fill(0, sizes_of(size), _floating(dtype)), requires_grad, device)
 
 
-def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones, float32 by default."""
-    return _made(executor.fill(1, sizes_of(size), _floating(dtype)), requires_grad)
+    return _made(executor.fill(1, sizes_of(size), _floating(dtype)), requires_grad, device)
 
 
-def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor to be filled: zeros, so that a forgotten element does not differ from run to run."""
-    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
+    return zeros(*size, dtype=dtype, requires_grad=requires_grad, device)
 
 
 @np.errstate(all="ignore")
-def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value everywhere; its type is that of the value unless given."""
     kind = dtypes.of_number(fill_value) if dtype is None else dtypes.as_dtype(dtype)
     shape = sizes_of((size,)) if not isinstance(size, int) else (size,)
-    return _made(executor.fill(fill_value, shape, kind), requires_grad)
+    return _made(executor.fill(fill_value, shape, kind), requires_grad, device)
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the shape and dtype of ``x``."""
-    return zeros(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return zeros(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape and dtype of ``x``."""
-    return ones(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return ones(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
 
 
 empty_like = zeros_like
 
 
-def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape and dtype of ``x``."""
-    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad, device)
 
 
 @np.errstate(all="ignore")
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Tensor:
+def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """start, start + step, ... up to but without ``end``; ``arange(n)`` is 0 .. n-1. int64 if all are integers.
 
     Raises:
@@ -117,24 +123,24 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
     if dtype is None:
         whole = all(isinstance(v, (int, np.integer)) for v in (start, end, step))
         dtype = dtypes.int64 if whole else dtypes.get_default_dtype()
-    return Tensor._wrap(np.arange(start, end, step).astype(dtypes.as_dtype(dtype)))
+    return _made(np.arange(start, end, step).astype(dtypes.as_dtype(dtype)), requires_grad, device)
 
 
 @np.errstate(all="ignore")
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None) -> Tensor:
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """``steps`` numbers at equal distances from ``start`` to ``end``, both included."""
-    return Tensor._wrap(np.linspace(start, end, steps).astype(_floating(dtype)))
+    return _made(np.linspace(start, end, steps).astype(_floating(dtype)), requires_grad, device)
 
 
 @np.errstate(all="ignore")
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Tensor:
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
-    return Tensor._wrap(np.logspace(start, end, steps, base=base).astype(_floating(dtype)))
+    return _made(np.logspace(start, end, steps, base=base).astype(_floating(dtype)), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix with ones on its diagonal; m = n by default."""
-    return Tensor._wrap(np.eye(n, m, dtype=_floating(dtype)))
+    return _made(np.eye(n, m, dtype=_floating(dtype)), requires_grad, device)
 
 
 def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:

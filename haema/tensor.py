@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from haema import autograd, dtypes, executor, ops
+from haema import autograd, devices, dtypes, executor, ops
 from haema.errors import DTypeError, HaemaError, ShapeError
 from haema.functions import contractions, elementwise, indexing, reductions, shaping
 from haema.functions.promotion import pair
@@ -86,9 +86,9 @@ class Tensor(Variable):
     # -- what it is ------------------------------------------------------------------
 
     @property
-    def device(self) -> str:
+    def device(self) -> devices.device:
         """Where the data are: always "cpu"."""
-        return "cpu"
+        return _CPU
 
     @property
     def itemsize(self) -> int:
@@ -210,12 +210,15 @@ class Tensor(Variable):
         """The tensor itself if contiguous, else a copy that is."""
         return self if self.is_contiguous() else ops.cast(self, dtype=self.dtype)
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
+    def to(
+        self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
+    ) -> Tensor:
         """This tensor as another dtype; a device may be named, and there is one: "cpu".
 
         Args:
             args: A dtype, a tensor whose dtype is taken, or "cpu".
             dtype, device: The same by name.
+            non_blocking: Whether a copy to another device may come later; there is no other.
             copy: Copy even if nothing changes.
 
         Raises:
@@ -228,8 +231,8 @@ class Tensor(Variable):
                 device = arg
             else:
                 dtype = arg
-        if device is not None and str(device).split(":")[0] != "cpu":
-            raise HaemaError(f"there is no device {str(device)!r}: haema computes on the CPU, device 'cpu'")
+        if device is not None:
+            devices.device(device)
         target = self.dtype if dtype is None else dtypes.as_dtype(dtype)
         return self if target == self.dtype and not copy else ops.cast(self, dtype=target)
 
@@ -268,6 +271,14 @@ class Tensor(Variable):
     def cpu(self) -> Tensor:
         """The tensor itself: it is on the CPU."""
         return self
+
+    def cuda(self, device: Any = None) -> Tensor:
+        """There is no GPU here.
+
+        Raises:
+            HaemaError: always.
+        """
+        raise HaemaError("cuda: haema computes on the CPU")
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if not self.is_leaf:
@@ -517,6 +528,7 @@ class Tensor(Variable):
 
 
 Variable._plain = Tensor
+_CPU = devices.device("cpu")
 
 
 @np.errstate(all="ignore")

@@ -6,6 +6,8 @@ a graph that points backwards. ``backward`` visits them from the youngest to the
 than those it points to, so when its turn comes, all that flows into it has arrived.
 """
 
+from typing import Any
+
 from haema.autograd.backward import backward, grad, walk
 from haema.autograd.gradcheck import gradcheck, gradgradcheck
 from haema.autograd.tape import (
@@ -19,3 +21,16 @@ from haema.autograd.tape import (
     set_grad_enabled,
     source,
 )
+
+_LAZY = ("function", "functional")
+"""Rooms that need the functions of tensors, which need this one."""
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "Function":
+        return importlib.import_module("haema.autograd.function").Function
+    if name in _LAZY:
+        return importlib.import_module(f"haema.autograd.{name}")
+    raise AttributeError(f"module 'haema.autograd' has no attribute {name!r}")

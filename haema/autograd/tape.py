@@ -59,6 +59,15 @@ class Record:
     def __repr__(self) -> str:
         return f"<{self.op.name}>"
 
+    def name(self) -> str:
+        """The name of the operation."""
+        return self.op.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Record | Leaf | None, int], ...]:
+        """Where the gradient of each input goes: a record, a leaf, or None; each with 0, as in PyTorch."""
+        return tuple((s if s is None or isinstance(s, Record) else Leaf(s), 0) for s in self.sources)
+
     def input(self, i: int) -> Tensor:
         """Input ``i`` as it was.
 
@@ -96,6 +105,22 @@ class Record:
         """Let go of the kept values."""
         self._inputs = None
         self._output = None
+
+
+class Leaf:
+    """The end of a path through `Record.next_functions`: here the gradient is added to that of ``variable``."""
+
+    next_functions = ()
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return "<leaf>"
+
+    def name(self) -> str:
+        """ "leaf"."""
+        return "leaf"
 
 
 def _tensor_class() -> type[Tensor]:

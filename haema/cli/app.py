@@ -73,7 +73,8 @@ def train(
         str | None, typer.Option(metavar="COLUMN", help="The column of a table to predict.", show_default=False)
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="mlp, cnn, linear or table. [dim]Default: what suits the data.[/dim]")
+        str | None,
+        typer.Option(metavar="NAME", help="mlp, cnn, linear, table. [dim]Default: what suits the data.[/dim]"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="How often all rows are seen.")] = None,
     lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Highest learning rate.")] = None,
@@ -81,7 +82,9 @@ def train(
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same model, bit by bit.")] = 0,
     validation: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Share of the rows to watch the training with. [dim]Default: 0.1; tables use folds.[/dim]"),
+        typer.Option(
+            metavar="X", help="Share of the rows to validate with. [dim]Default: 0.1; tables use folds.[/dim]"
+        ),
     ] = None,
     out: Annotated[
         str | None,

@@ -85,8 +85,8 @@ def trained(tmp_path_factory):
     (folder / "houses.csv").write_text(houses())
     for words in (
         ["digits", "--epochs", "3", "--batch-size", "64"],
-        ["flowers.csv", "--target", "species", "--epochs", "15"],
-        ["houses.csv", "--target", "price", "--epochs", "15"],
+        ["flowers.csv", "--target", "species", "--model", "mlp", "--epochs", "20"],
+        ["houses.csv", "--target", "price", "--epochs", "4"],
     ):
         done = process(["train", *words, "--json"], folder)
         assert done.returncode == 0, done.stderr

@@ -63,7 +63,7 @@ def test_equal_runs_make_equal_files(cli, tmp_path):
 
 def test_table_of_classes(cli, tmp_path):
     (tmp_path / "flowers.csv").write_text(flowers())
-    r = cli("train", "flowers.csv", "--target", "species", "--epochs", "30", "--json")
+    r = cli("train", "flowers.csv", "--target", "species", "--model", "mlp", "--epochs", "30", "--json")
     assert r.status == 0, r.err
     assert r.json["value"] > 0.9
     assert r.json["classes"] == ["lilia", "rosa", "viola"]
@@ -72,7 +72,7 @@ def test_table_of_classes(cli, tmp_path):
 
 def test_table_of_numbers(cli, tmp_path):
     (tmp_path / "houses.csv").write_text(houses(200))
-    r = cli("train", "houses.csv", "--target", "price", "--json")
+    r = cli("train", "houses.csv", "--target", "price", "--model", "linear", "--lr", "0.05", "--json")
     assert r.status == 0, r.err
     assert r.json["task"] == "regression"
     assert r.json["metric"] == "r2"

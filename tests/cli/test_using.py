@@ -109,7 +109,10 @@ def test_inspect_model(models):
         "bytes",
     ):
         assert part in r.out
-    assert "PrepareTable" in models("inspect", "flowers.haema").out
+    table = models("inspect", "flowers.haema").out
+    assert "PrepareTable" in table
+    assert "target species" in table
+    assert "TableColumns" in models("inspect", "houses.haema").out
 
 
 def test_inspect_other_files(models):

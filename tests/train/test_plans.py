@@ -42,7 +42,9 @@ def test_cnn_takes_images_of_every_size(h, w):
 def test_tables_and_arrays():
     frame = pd.DataFrame({"a": np.arange(9.0) % 4, "b": ["x", "y", "z"] * 3})
     data = Data("table", frame, np.arange(9) % 3, ["r", "s", "t"], "y", "classification", "t.csv")
-    model = plan_for(data).build()
+    model = plan_for(data).build().eval()
+    assert model(hm.from_numpy(model[0].prepare(frame))).shape == (9, 3)
+    model = plan_for(data, "mlp").build()
     assert model(hm.from_numpy(model[0].prepare(frame))).shape == (9, 3)
     assert len(list(plan_for(data, "linear").build().parameters())) == 2
     arrays = Data(
