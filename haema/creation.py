@@ -69,19 +69,19 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor._wrap(array)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros, float32 by default."""
-    return _made(executor.fill(0, sizes_of(size), _floating(dtype)), requires_grad, device)
+    return _made(executor.fill(0, sizes_of(sizes, size), _floating(dtype)), requires_grad, device)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones, float32 by default."""
-    return _made(executor.fill(1, sizes_of(size), _floating(dtype)), requires_grad, device)
+    return _made(executor.fill(1, sizes_of(sizes, size), _floating(dtype)), requires_grad, device)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor to be filled: zeros, so that a forgotten element does not differ from run to run."""
-    return zeros(*size, dtype=dtype, requires_grad=requires_grad, device)
+    return zeros(*sizes, size=size, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 @np.errstate(all="ignore")
@@ -92,26 +92,36 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return _made(executor.fill(fill_value, shape, kind), requires_grad, device)
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape and dtype of ``x``."""
-    return zeros(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros in the shape and dtype of ``input``."""
+    return zeros(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape and dtype of ``x``."""
-    return ones(x.shape, dtype=dtype or x.dtype, device=device, requires_grad=requires_grad)
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones in the shape and dtype of ``input``."""
+    return ones(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 empty_like = zeros_like
 
 
-def full_like(x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """One value in the shape and dtype of ``x``."""
-    return full(x.shape, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad, device)
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """One value in the shape and dtype of ``input``."""
+    return full(input.shape, fill_value, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 @np.errstate(all="ignore")
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """start, start + step, ... up to but without ``end``; ``arange(n)`` is 0 .. n-1. int64 if all are integers.
 
     Raises:
@@ -127,13 +137,30 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
 
 
 @np.errstate(all="ignore")
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """``steps`` numbers at equal distances from ``start`` to ``end``, both included."""
     return _made(np.linspace(start, end, steps).astype(_floating(dtype)), requires_grad, device)
 
 
 @np.errstate(all="ignore")
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
     return _made(np.logspace(start, end, steps, base=base).astype(_floating(dtype)), requires_grad, device)
 
@@ -156,20 +183,9 @@ def meshgrid(*tensors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(Tensor._wrap(np.ascontiguousarray(a)) for a in arrays)
 
 
-def diag(x: Tensor, diagonal: int = 0) -> Tensor:
-    """The diagonal of a matrix, or the square matrix with a given diagonal."""
-    if x.ndim == 2:
-        return x.diagonal(diagonal)
-    n = x.shape[0] + abs(diagonal)
-    rows = arange(x.shape[0]) + max(-diagonal, 0)
-    y = zeros(n, n, dtype=x.dtype)
-    y[rows, rows + diagonal] = x
-    return y
-
-
-def is_tensor(x: object) -> bool:
+def is_tensor(input: object) -> bool:
     """Whether ``x`` is a tensor."""
-    return isinstance(x, Tensor)
+    return isinstance(input, Tensor)
 
 
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
@@ -181,5 +197,30 @@ def equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors have the same shape and elements."""
     return a.shape == b.shape and bool((a == b).all())
 
+
+class TensorType:
+    """A maker of tensors of one type, as ``hm.LongTensor([1, 2])``; ``hm.LongTensor(2, 3)`` makes zeros of that shape.
+
+    Attributes:
+        dtype: The type.
+    """
+
+    def __init__(self, name: str, dtype: np.dtype) -> None:
+        self.__name__ = name
+        self.dtype = dtype
+
+    def __call__(self, *data: Any) -> Tensor:
+        return Tensor(*data, dtype=self.dtype)
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}>"
+
+
+FloatTensor = TensorType("FloatTensor", dtypes.float32)
+DoubleTensor = TensorType("DoubleTensor", dtypes.float64)
+IntTensor = TensorType("IntTensor", dtypes.int32)
+LongTensor = TensorType("LongTensor", dtypes.int64)
+ByteTensor = TensorType("ByteTensor", dtypes.uint8)
+BoolTensor = TensorType("BoolTensor", dtypes.bool)
 
 pi, inf, nan, e = math.pi, math.inf, math.nan, math.e

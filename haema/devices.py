@@ -25,7 +25,7 @@ class device(str):
     """
 
     type: str
-    index: int | None
+    index: int | None  # type: ignore[assignment]
 
     def __new__(cls, name: Any) -> device:
         kind, colon, index = str(name).partition(":")

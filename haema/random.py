@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from haema import dtypes, ops
+from haema import devices, dtypes, ops
 from haema.autograd import no_grad
 from haema.errors import DTypeError
 from haema.functions import reductions, shaping
@@ -152,7 +152,14 @@ def normal_of(
 
 
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, dtype: Any = None, generator: Generator | None = None
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Numbers from the normal distribution; ``mean`` and ``std`` are numbers, or tensors that give the shape."""
     if size is None:
@@ -160,8 +167,10 @@ def normal(
         if not given:
             raise ValueError("normal: give size, or a tensor as mean or std")
         shape = broadcast_shapes("normal", *(x.shape for x in given))
-        return normal_of(shape, dtype=dtype or given[0].dtype, generator=generator) * std + mean
-    return normal_of(sizes_of((size,)), mean, std, dtype=dtype, generator=generator)
+        z = normal_of(shape, dtype=dtype or given[0].dtype, generator=generator)
+        return _placed(z * std + mean, device, requires_grad)
+    z = normal_of(sizes_of((size,)), mean, std, dtype=dtype, generator=generator)
+    return _placed(z, device, requires_grad)
 
 
 @no_grad()
@@ -176,29 +185,74 @@ def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
     return bernoulli_of(p.shape, p, dtype=p.dtype, generator=generator)
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def _placed(x: Tensor, device: Any, requires_grad: bool = False) -> Tensor:
+    """``input``, if ``device`` is one that there is."""
+    if device is not None:
+        devices.device(device)
+    return x.requires_grad_() if requires_grad else x
+
+
+def rand(
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers from the uniform distribution on [0, 1)."""
-    return uniform(sizes_of(size), dtype=dtype, generator=generator).requires_grad_(requires_grad)
+    x = uniform(sizes_of(sizes, size), dtype=dtype, generator=generator)
+    return _placed(x, device, requires_grad)
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Numbers from the standard normal distribution."""
-    return normal_of(sizes_of(size), dtype=dtype, generator=generator).requires_grad_(requires_grad)
+    x = normal_of(sizes_of(sizes, size), dtype=dtype, generator=generator)
+    return _placed(x, device, requires_grad)
 
 
-def rand_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
-    """``rand`` in the shape and dtype of ``x``."""
-    return uniform(x.shape, dtype=dtype or x.dtype, generator=generator)
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``rand`` in the shape and dtype of ``input``."""
+    y = uniform(input.shape, dtype=dtype or input.dtype, generator=generator)
+    return _placed(y, device, requires_grad)
 
 
-def randn_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Tensor:
-    """``randn`` in the shape and dtype of ``x``."""
-    return normal_of(x.shape, dtype=dtype or x.dtype, generator=generator)
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``randn`` in the shape and dtype of ``input``."""
+    y = normal_of(input.shape, dtype=dtype or input.dtype, generator=generator)
+    return _placed(y, device, requires_grad)
 
 
 @no_grad()
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """Whole numbers from ``low`` (0 if one bound is given) up to but without ``high``.
 
@@ -214,13 +268,13 @@ def randint(
     # 53 random bits make the bias of the remainder smaller than 2^-21
     wide = ops.cast(ops.shift_right(words, words._constant(5, dtypes.uint32)), dtype=dtypes.int64)
     number = (wide[0] * (1 << 26) + (wide[1] & ((1 << 26) - 1))) % (high - low) + low
-    return number.to(dtypes.int64 if dtype is None else dtype)
+    return _placed(number.to(dtypes.int64 if dtype is None else dtype), device)
 
 
 @no_grad()
-def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, device: Any = None) -> Tensor:
     """The numbers 0 .. n-1 in random order, int64."""
-    return ops.argsort(_unit((n,), dtypes.float64, generator), axis=0, descending=False)
+    return _placed(ops.argsort(_unit((n,), dtypes.float64, generator), axis=0, descending=False), device)
 
 
 def _count_below(ends: Tensor, values: Tensor) -> Tensor:

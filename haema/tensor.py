@@ -13,7 +13,7 @@ import numpy as np
 
 from haema import autograd, devices, dtypes, executor, ops
 from haema.errors import DTypeError, HaemaError, ShapeError
-from haema.functions import contractions, elementwise, indexing, reductions, shaping
+from haema.functions import contractions, elementwise, indexing, reductions, shaping, statistics
 from haema.functions.promotion import pair
 from haema.ops.core import broadcast_shapes
 from haema.variable import Variable
@@ -60,12 +60,26 @@ def _in_place_sum(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return scaled
 
 
+def _reshaped_in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``x.f_(...)`` for a function that gives the same elements another shape."""
+
+    def method(self: Tensor, *args: Any) -> Tensor:
+        return self._take_shape(function.__name__, function(self.detach(), *args))
+
+    method.__name__ = f"{function.__name__}_"
+    method.__doc__ = f"``{function.__name__}`` in place, of a tensor without history."
+    return method
+
+
 class Tensor(Variable):
     """A multi-dimensional array with a gradient.
 
+    ``Tensor([1, 2])`` makes floating numbers of whatever it is given, and ``Tensor(2, 3)`` zeros of that shape;
+    ``hm.tensor`` keeps the type of its data.
+
     Args:
-        data: A number, nested lists, an array, or a tensor; copied.
-        dtype: Type of the elements; by default that of ``data``, where Python floats count as float32.
+        data: Nested lists, an array, or a tensor, which are copied; or sizes; nothing for no elements.
+        dtype: Type of the elements; float32, or what the default is.
         requires_grad: Record operations on this tensor so that ``backward`` fills its ``grad``.
 
     Attributes:
@@ -78,8 +92,14 @@ class Tensor(Variable):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
-        self._set(to_array(data, dtype))
+    def __init__(self, *data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> None:
+        if device is not None:
+            devices.device(device)
+        kind = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+        if len(data) == 1 and not isinstance(data[0], (int, np.integer)):
+            self._set(to_array(data[0], kind))
+        else:
+            self._set(executor.fill(0, shaping.sizes_of(data or (0,)), kind))
         if requires_grad:
             self.requires_grad = True
 
@@ -115,9 +135,24 @@ class Tensor(Variable):
 
     nelement = numel
 
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self._data.ctypes.data)
+
+    @property
+    def is_cuda(self) -> bool:
+        """False."""
+        return False
+
     def dim(self) -> int:
         """Number of axes."""
         return self.ndim
+
+    ndimension = dim
 
     def stride(self) -> tuple[int, ...]:
         """Steps between neighbours along each axis, in elements."""
@@ -314,9 +349,9 @@ class Tensor(Variable):
         """Set the elements where ``mask`` to ``value``."""
         return self._become(elementwise.masked_fill(self, mask, value))
 
-    def scatter_(self, dim: Any, index: Tensor, src: Any) -> Tensor:
+    def scatter_(self, dim: Any, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
         """``scatter`` in place."""
-        return self._become(indexing.scatter(self, dim, index, src))
+        return self._become(indexing.scatter(self, dim, index, src, value=value))
 
     def scatter_add_(self, dim: Any, index: Tensor, src: Any) -> Tensor:
         """``scatter_add`` in place."""
@@ -365,6 +400,8 @@ class Tensor(Variable):
     round_ = _in_place(elementwise.round)
     trunc_ = _in_place_map(ops.trunc, elementwise.trunc)
     clamp_ = clip_ = _in_place(elementwise.clamp)
+    clamp_min_, clamp_max_ = _in_place(elementwise.clamp_min), _in_place(elementwise.clamp_max)
+    index_fill_, index_copy_ = _in_place(indexing.index_fill), _in_place(indexing.index_copy)
     lerp_ = _in_place(elementwise.lerp)
     addcmul_ = _in_place(elementwise.addcmul)
     addcdiv_ = _in_place(elementwise.addcdiv)
@@ -372,6 +409,7 @@ class Tensor(Variable):
     nan_to_num_ = _in_place(elementwise.nan_to_num)
     tril_ = _in_place(shaping.tril)
     triu_ = _in_place(shaping.triu)
+    unsqueeze_, squeeze_ = _reshaped_in_place(shaping.unsqueeze), _reshaped_in_place(shaping.squeeze)
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
     __ipow__, __imod__ = pow_, remainder_
     __ifloordiv__ = floor_divide_ = _in_place(elementwise.floor_divide)
@@ -451,6 +489,9 @@ class Tensor(Variable):
     maximum, minimum, clamp, clip = (
         elementwise.maximum, elementwise.minimum, elementwise.clamp, elementwise.clamp,
     )  # fmt: skip
+    clamp_min, clamp_max, frac, logit = (
+        elementwise.clamp_min, elementwise.clamp_max, elementwise.frac, elementwise.logit,
+    )  # fmt: skip
     lerp, addcmul, addcdiv = elementwise.lerp, elementwise.addcmul, elementwise.addcdiv
     eq, ne, lt, le, gt, ge = (
         elementwise.eq, elementwise.ne, elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge,
@@ -474,6 +515,7 @@ class Tensor(Variable):
     var, std, norm = reductions.var, reductions.std, reductions.norm
     max, min, amax, amin = reductions.max, reductions.min, reductions.amax, reductions.amin
     argmax, argmin = reductions.argmax, reductions.argmin
+    nansum, nanmean, cumprod = reductions.nansum, reductions.nanmean, reductions.cumprod
     any, all, count_nonzero = reductions.any, reductions.all, reductions.count_nonzero
     logsumexp, softmax, log_softmax = reductions.logsumexp, reductions.softmax, reductions.log_softmax
     sort, argsort, topk, median = reductions.sort, reductions.argsort, reductions.topk, reductions.median
@@ -498,9 +540,14 @@ class Tensor(Variable):
         return shaping.reshape(self, other.shape)
 
     view_as = reshape_as
+    ravel, diag, fliplr, flipud, trace, diff = (
+        shaping.ravel, shaping.diag, shaping.fliplr, shaping.flipud, shaping.trace, shaping.diff,
+    )  # fmt: skip
 
+    quantile, bincount, unique = statistics.quantile, statistics.bincount, statistics.unique
     gather, scatter, scatter_add = indexing.gather, indexing.scatter, indexing.scatter_add
     index_select, index_add = indexing.index_select, indexing.index_add
+    index_fill, index_copy = indexing.index_fill, indexing.index_copy
     take_along_dim, masked_select, nonzero = (
         indexing.take_along_dim, indexing.masked_select, indexing.nonzero,
     )  # fmt: skip
@@ -518,13 +565,15 @@ class Tensor(Variable):
         """Ones of the given shape, in this tensor's dtype unless another is named."""
         return Tensor._wrap(executor.fill(1, shaping.sizes_of(size), dtypes.as_dtype(dtype or self.dtype)))
 
+    new_empty = new_zeros
+
     def new_full(self, size: Any, fill_value: Any, dtype: Any = None) -> Tensor:
         """One value in the given shape, in this tensor's dtype unless another is named."""
         return self._constant(fill_value, dtypes.as_dtype(dtype or self.dtype)).expand(size).clone()
 
     def new_tensor(self, data: Any, dtype: Any = None) -> Tensor:
         """``data`` as a tensor of this tensor's dtype unless another is named."""
-        return Tensor(data, dtype=dtype or self.dtype)
+        return Tensor._wrap(to_array(data, dtype or self.dtype))
 
 
 Variable._plain = Tensor
@@ -574,7 +623,7 @@ def _kind(array: np.ndarray) -> str:
 
 def to_tensor(data: Any) -> Tensor:
     """``data`` itself if a tensor, else a tensor of it."""
-    return data if isinstance(data, Tensor) else Tensor(data)
+    return data if isinstance(data, Tensor) else Tensor._wrap(to_array(data))
 
 
 def _rebuild(cls: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tensor:

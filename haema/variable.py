@@ -113,6 +113,7 @@ class Variable:
                 op, params, parent = x._view
                 x._seen = x._version[0]
                 if parent._requires_grad:
+                    x._check_view()
                     x._record = Record(op, params, [parent], x)
                     x._requires_grad = True
         return self._record
@@ -169,6 +170,31 @@ class Variable:
             self._rebase(new, before)
         return self
 
+    def _check_view(self) -> None:
+        """Make sure that this is still the view of its parent that it was.
+
+        Raises:
+            HaemaError: the parent has another shape since.
+        """
+        assert self._view is not None
+        op, params, parent = self._view
+        try:
+            fits = op.rule(ops.Spec(parent.shape, parent.dtype), **params).shape == self.shape
+        except ShapeError:
+            fits = False
+        if not fits:
+            raise HaemaError(
+                f"a tensor of shape {self.shape} is a view of one whose shape was changed in place since, so it has no "
+                "gradient; take the view again"
+            )
+
+    def _take_shape(self, name: str, new: Tensor) -> Self:
+        """Take over the shape of ``new``, which has the same elements."""
+        if self._base is not None or self._requires_grad:
+            raise HaemaError(f"{name}_: a tensor with a history, or a view, keeps its shape; use x = x.{name}(...)")
+        self._data = new._data
+        return self
+
     def _rebase(self, new: Tensor, before: Record | None) -> None:
         """Make the history of ``new`` that of this tensor, and of the tensor that it is a view of."""
         if self._base is None:
@@ -179,6 +205,7 @@ class Variable:
         x = self
         while x._view is not None:
             op, params, parent = x._view
+            x._check_view()
             path.insert(0, (op, params))
             x = parent
         old = Variable._wrap(x._data, before)

@@ -130,29 +130,33 @@ def _seed(root: Tensor, g: Tensor | None, name: str) -> Tensor:
 
 
 def backward(
-    root: Any,
-    gradient: Tensor | None = None,
+    tensors: Any,
+    grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     inputs: Sequence[Tensor] | None = None,
 ) -> None:
-    """Add d root / d leaf to the ``.grad`` of every leaf that ``root`` was computed from.
+    """Add d root / d leaf to the ``.grad`` of every leaf that a root was computed from.
 
     Args:
-        root: Tensor to differentiate.
-        gradient: Gradient of some scalar with respect to ``root``, of its shape; 1 if ``root`` is a single number.
+        tensors: Tensor to differentiate, the root; or several, whose derivatives are added up.
+        grad_tensors: Gradient of some scalar with respect to the root, of its shape; 1 if the root is a single number.
+            For several roots one each.
         retain_graph: Keep the tape for another walk; default: as ``create_graph``.
         create_graph: Record the walk, so that ``.grad`` can itself be differentiated.
         inputs: Tensors, leaves or not, whose ``.grad`` to add to; all leaves by default.
 
     Raises:
-        HaemaError: ``root`` does not require a gradient, is no single number and no gradient is given, the tape
+        HaemaError: a root does not require a gradient, is no single number and no gradient is given, the tape
             was freed, or a kept value was overwritten.
-        ShapeError: ``gradient`` has another shape than ``root``.
+        ShapeError: a gradient has another shape than its root.
     """
-    g = _seed(root, gradient, "backward")
+    one = hasattr(tensors, "_data")
+    roots: list[Any] = [tensors] if one else list(tensors)
+    given: list[Any] = [grad_tensors] if one else list(grad_tensors or [None] * len(roots))
+    seeds = [_seed(root, g, "backward") for root, g in zip(roots, given, strict=True)]
     only = None if inputs is None else [source(x) for x in inputs]
-    found = walk([root], [g], create_graph=create_graph, retain_graph=retain_graph, only=only)
+    found = walk(roots, seeds, create_graph=create_graph, retain_graph=retain_graph, only=only)
     holders = {} if inputs is None else dict(zip(map(id, only or ()), inputs, strict=True))
     for key, (target, gx, owned) in found.items():
         if inputs is not None:
@@ -168,8 +172,12 @@ def backward(
 
 
 def _summed(old: Tensor, new: Tensor, create_graph: bool) -> Tensor:
-    with enable_grad() if create_graph else no_grad():
-        return old + new
+    """The sum, in the memory of ``old`` unless it is to be differentiated itself."""
+    if create_graph or old.requires_grad or old.dtype != new.dtype:
+        with enable_grad() if create_graph else no_grad():
+            return old + new
+    with no_grad():
+        return old.add_(new)
 
 
 def grad(

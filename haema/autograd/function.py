@@ -115,10 +115,7 @@ class _Custom(ops.Op):
 
     def vjp(self, record: Any, g: Tensor) -> list[Any]:
         context = record.context
-        grads = [
-            output.part(g) if output.differentiable else g.new_zeros(output.shape)
-            for output in context._outputs
-        ]
+        grads = [output.part(g) if output.differentiable else g.new_zeros(output.shape) for output in context._outputs]
         context._record = record
         try:
             results = self._function.backward(context, *grads)

@@ -195,8 +195,12 @@ class _Switch(contextlib.ContextDecorator):
 
     to = False
 
-    def __init__(self) -> None:
-        self._old: list[bool] = []
+    def __new__(cls, function: Any = None) -> Any:
+        x = super().__new__(cls)
+        x._old = []
+        return x if function is None else x(function)  # a decorator without parentheses
+
+    _old: list[bool]
 
     def __enter__(self) -> None:
         self._old.append(switch.recording)

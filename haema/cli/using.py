@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -121,6 +121,8 @@ def predict(path: str, source: str, out: str | None) -> int:
     Raises:
         InputError: the file or the data is damaged, or does not fit the other.
     """
+    if out is not None:
+        _check_place(out, path, source)
     model, card = open_model(path)
     data, official = _part(card.load(source, labels=False))
     if official:
@@ -142,6 +144,22 @@ def predict(path: str, source: str, out: str | None) -> int:
     with writing(out), atomic_write(out, "w", newline="") as file:
         _table(file, columns + names, rows, cells)
     return len(outputs)
+
+
+def _check_place(out: str, *inputs: str) -> None:
+    """Refuse to write over what is read, or where nothing can be written, before any work is done.
+
+    Raises:
+        InputError: ``out`` is one of the inputs or a folder, or its folder is missing.
+    """
+    if not out or os.path.isdir(out):
+        raise InputError(f"--out is {out!r}, where the name of a file such as predictions.csv is right")
+    folder = os.path.dirname(out) or "."
+    if not os.path.isdir(folder):
+        raise InputError(f"cannot write {out}: there is no folder {folder}; make it first")
+    for path in inputs:
+        if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):
+            raise InputError(f"--out is {out}, which is read and would be overwritten; another name is right")
 
 
 def _table(file: IO[str], names: list[str], rows: Iterator[list[str]], cells: Iterator[list[str]]) -> None:
@@ -176,15 +194,9 @@ def _columns(data: Data, source: str) -> tuple[list[str], Iterator[list[str]]]:
 
 def _raw_cells(data: Data, source: str) -> tuple[list[str], Iterator[list[str]]]:
     """A table's cells as they stand in the file, not as they were understood."""
-    from haema.data import csvfile
+    from haema.data.csvfile import read_cells
 
     columns = [str(c) for c in data.x.columns]
-    text = csvfile._decode(csvfile._read_bytes(source, source), source, None)
-    delimiter = csvfile._find_delimiter(text)
-    limit = csv.field_size_limit(max(len(text), csv.field_size_limit()))
-    try:
-        records = list(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True))
-    finally:
-        csv.field_size_limit(limit)
+    records = read_cells(source)
     # the index of a table holds the number of each row's record in the file
     return columns, (records[line - 1] for line in data.x.index.tolist())

@@ -18,6 +18,7 @@ from haema.data.samplers import (
     RandomSampler,
     Sampler,
     SequentialSampler,
+    SubsetRandomSampler,
     WeightedRandomSampler,
 )
 from haema.data.schema import TableArrays, TableSchema
@@ -42,6 +43,7 @@ __all__ = [
     "Sampler",
     "SequentialSampler",
     "RandomSampler",
+    "SubsetRandomSampler",
     "WeightedRandomSampler",
     "BatchSampler",
     "default_collate",

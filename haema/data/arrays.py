@@ -39,11 +39,13 @@ def as_features(x: Any, name: str) -> tuple[str, np.ndarray]:
         ``"images"`` with x as (N, C, H, W) uint8, or ``"arrays"`` with x in a type that tensors have.
 
     Raises:
-        InputError: not numbers, no axes, or values that are not finite.
+        InputError: not numbers, no axes, an axis of size 0 in a row, or values that are not finite.
     """
     array = _numbers(x, name)
     if array.ndim == 0:
         raise InputError(f"{name} is the single number {array}, where one row per sample is right")
+    if 0 in array.shape[1:]:
+        raise InputError(f"{name} has shape {array.shape}; one or more values per row are right")
     if array.dtype == np.uint8 and array.ndim == 3:
         return "images", array[:, None]  # (N, 1, H, W)
     if array.dtype == np.uint8 and array.ndim == 4:

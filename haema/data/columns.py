@@ -35,7 +35,7 @@ Line = Callable[[int], str]
 KINDS = ("numeric", "boolean", "date", "category", "text", "ignored")
 MISSING, UNKNOWN = 0, 1
 MOST_CATEGORIES = 256
-"""Of more categories than this the most frequent ones are kept, unless another number is given; the others are unknown."""
+"""Unless another number is given: of more categories the most frequent ones are kept; the others are unknown."""
 TEXT_BUCKETS = 32
 
 _TRUE = {"true", "yes", "y", "t", "on", "1"}

@@ -59,6 +59,17 @@ def read_csv(path: str | os.PathLike[str], encoding: str | None = None) -> pd.Da
     return frame
 
 
+def read_cells(path: str | os.PathLike[str], encoding: str | None = None) -> list[list[str]]:
+    """Every record of a file, its header first, as the texts that stand in it, not as they are understood."""
+    name = os.fspath(path)
+    text = _decode(_read_bytes(path, name), name, encoding)
+    limit = csv.field_size_limit(max(len(text), csv.field_size_limit()))
+    try:
+        return list(csv.reader(io.StringIO(text), delimiter=_find_delimiter(text), skipinitialspace=True))
+    finally:
+        csv.field_size_limit(limit)
+
+
 def line_namer(frame: pd.DataFrame) -> Any:
     """A function that says where row i of a table stands: ``line 7`` of a file, ``row 5`` of a frame."""
     word = "line" if frame.index.name == "line" else "row"

@@ -33,6 +33,7 @@ class DataLoader:
         num_workers: threads that fetch samples ahead; 0 (default) fetches them in the calling thread.
             Batches come in the same order with any number; samples that draw random numbers should draw
             them from generators of their own.
+        pin_memory: whether a GPU could read the batches where they are; there is none, and nothing changes.
         collate_fn: makes a batch from a list of samples; default ``default_collate``.
         drop_last: leave out a last batch that is not full; default False.
         generator: where the order comes from; default: haema's own generator.
@@ -59,6 +60,7 @@ class DataLoader:
         collate_fn: Callable[[list[Any]], Any] | None = None,
         drop_last: bool = False,
         generator: Generator | None = None,
+        pin_memory: bool = False,
     ) -> None:
         if num_workers < 0:
             raise InputError(f"DataLoader: num_workers is {num_workers}; 0 or a number of threads is right")
@@ -79,6 +81,7 @@ class DataLoader:
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
+        self.pin_memory = pin_memory
         self.collate_fn = collate_fn
         self.drop_last = drop_last
         self.generator = generator

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from haema.data import arrays, builtin, csvfile, idx, images
+from haema.data.columns import infer_column
 from haema.data.task import Task, encode_target
 from haema.errors import InputError, suggest
 
@@ -141,7 +142,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         x, y = builtin.digits()
         return _from_arrays(x, "digits", y, "the labels of digits", "digits", request)
     if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        beside = [p.name for p in path.parent.iterdir() if p.exists()] if path.parent.is_dir() else []
         hint = suggest(path.name, beside)
         hint = f"; {hint}" if hint.startswith("did") else ""
         raise InputError(f"there is no file or folder {name}{hint}")
@@ -269,6 +270,8 @@ def _from_frame(frame: pd.DataFrame, source: str, request: _Request) -> Data:
         if target not in frame.columns:
             raise InputError(f"{source} has no column {target!r}; {suggest(target, frame.columns)}")
         values, order = _column_values(frame[target], f"column {target!r} of {source}", line)
+        if values.dtype == object and request.task is None and request.classes is None:
+            _check_classes(frame[target], target, f"column {target!r} of {source}", line)
         frame, label = frame.drop(columns=target), f"column {target!r} of {source}"
         if frame.shape[1] == 0:
             raise InputError(f"{source} has no column beside {target!r}; there is nothing to predict it from")
@@ -291,7 +294,7 @@ def _column_values(
         more = f" and in {len(holes) - 1} more rows" if len(holes) > 1 else ""
         raise InputError(f"{name} is empty on {line(int(holes[0]))}{more}; fill it in or delete the row")
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        raise InputError(f"{name} holds dates, where classes or numbers to predict are right")
+        raise InputError(_dates(name))
     if isinstance(column.dtype, _categorical()):
         return column.astype(object).to_numpy(), list(column.cat.categories)
     if types.is_bool_dtype(column):
@@ -301,6 +304,20 @@ def _column_values(
     if types.is_float_dtype(column):
         return column.to_numpy(dtype=np.float64), None
     return column.to_numpy(dtype=object), None
+
+
+def _check_classes(column: pd.Series, target: str, name: str, line: Callable[[int], str]) -> None:
+    """Refuses texts that no one would call classes.
+
+    Raises:
+        InputError: nearly all of them are numbers, or all are dates.
+    """
+    if infer_column(column, target, name, line).kind == "date":
+        raise InputError(_dates(name))
+
+
+def _dates(name: str) -> str:
+    return f"{name} holds dates, where classes or numbers to predict are right"
 
 
 def _categorical() -> type:

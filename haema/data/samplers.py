@@ -146,6 +146,27 @@ class WeightedRandomSampler(Sampler):
         return self.num_samples
 
 
+class SubsetRandomSampler(Sampler):
+    """Some of the samples in random order, drawn anew for each visit.
+
+    Args:
+        indices: their numbers.
+        generator: where the order comes from; default: haema's own generator.
+
+    Source: PyTorch, torch.utils.data.SubsetRandomSampler.
+    """
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices = list(indices)
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        return (int(self.indices[i]) for i in RandomSampler(self.indices, generator=self.generator))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
 class BatchSampler(Sampler):
     """Lists of ``batch_size`` numbers from another sampler.
 

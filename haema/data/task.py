@@ -84,6 +84,8 @@ def encode_target(
     asked = task
     if values.dtype.kind not in "iufb":
         values = np.array([label_of(v) for v in values])
+    if values.dtype.kind == "f":
+        _check_finite(values, name, line)
     task = "classification" if classes is not None else task or infer_task(values)
     if task == "regression":
         y = _numbers(values, name, line)
@@ -134,8 +136,12 @@ def _numbers(values: np.ndarray, name: str, line: Callable[[int], str]) -> np.nd
                 raise InputError(
                     f"{name} holds {str(text)!r} on {line(i)}, where a regression's target is a number"
                 ) from None
+    _check_finite(numbers, name, line)
+    return numbers
+
+
+def _check_finite(numbers: np.ndarray, name: str, line: Callable[[int], str]) -> None:
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
         where = line(int(bad[0]))
         raise InputError(f"{name} holds {numbers[bad[0]]} on {where}, where a finite number is right")
-    return numbers

@@ -30,7 +30,7 @@ def _agree(name: str, x: Tensor, w: Tensor) -> None:
         )
 
 
-def matmul(x: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product x @ other.
 
     (m, k) @ (k, n) = (m, n). A vector counts as a row on the left and a column on the right, and that axis goes
@@ -42,66 +42,66 @@ def matmul(x: Tensor, other: Tensor) -> Tensor:
     """
     if not is_tensor(other):
         raise DTypeError(f"matmul: needs two tensors, not {type(other).__name__}")
-    if x.ndim == 0 or other.ndim == 0:
+    if input.ndim == 0 or other.ndim == 0:
         raise ShapeError("matmul: needs tensors with axes; use * for a number")
-    _agree("matmul", x, other)
+    _agree("matmul", input, other)
     inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
-    if x.shape[-1] != inner:
+    if input.shape[-1] != inner:
         raise ShapeError(
-            f"matmul: shapes {tuple(x.shape)} and {tuple(other.shape)} do not fit: "
-            f"{x.shape[-1]} columns meet {inner} rows"
+            f"matmul: shapes {tuple(input.shape)} and {tuple(other.shape)} do not fit: "
+            f"{input.shape[-1]} columns meet {inner} rows"
         )
-    left, right = ("k" if x.ndim == 1 else "mk"), ("k" if other.ndim == 1 else "kn")
+    left, right = ("k" if input.ndim == 1 else "mk"), ("k" if other.ndim == 1 else "kn")
     out = left.replace("k", "") + right.replace("k", "")
-    x_batch, w_batch = x.shape[: -len(left)], other.shape[: -len(right)]
+    x_batch, w_batch = input.shape[: -len(left)], other.shape[: -len(right)]
     if not w_batch and len(left) == 2:  # one matrix for all: the batch is more rows
         rows = _LETTERS[: len(x_batch)].upper()
-        return ops.contract(x, other, spec=f"{rows}{left},{right}->{rows}{out}")
+        return ops.contract(input, other, spec=f"{rows}{left},{right}->{rows}{out}")
     batch = broadcast_shapes("matmul", x_batch, w_batch)
     names = _LETTERS[26 : 26 + len(batch)]
-    x = x if x_batch == batch else ops.expand(x, shape=batch + x.shape[-len(left) :])
+    input = input if x_batch == batch else ops.expand(input, shape=batch + input.shape[-len(left) :])
     other = other if w_batch == batch else ops.expand(other, shape=batch + other.shape[-len(right) :])
-    return ops.contract(x, other, spec=f"{names}{left},{names}{right}->{names}{out}")
+    return ops.contract(input, other, spec=f"{names}{left},{names}{right}->{names}{out}")
 
 
-def mm(x: Tensor, mat2: Tensor) -> Tensor:
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
-    _need_axes("mm", x, 2)
+    _need_axes("mm", input, 2)
     _need_axes("mm", mat2, 2)
-    return matmul(x, mat2)
+    return matmul(input, mat2)
 
 
-def bmm(x: Tensor, mat2: Tensor) -> Tensor:
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Products of two batches of matrices: (b, m, k) and (b, k, n)."""
-    _need_axes("bmm", x, 3)
+    _need_axes("bmm", input, 3)
     _need_axes("bmm", mat2, 3)
-    return matmul(x, mat2)
+    return matmul(input, mat2)
 
 
-def mv(x: Tensor, vec: Tensor) -> Tensor:
+def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
-    _need_axes("mv", x, 2)
+    _need_axes("mv", input, 2)
     _need_axes("mv", vec, 1)
-    return matmul(x, vec)
+    return matmul(input, vec)
 
 
-def dot(x: Tensor, other: Tensor) -> Tensor:
+def dot(input: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors."""
-    _need_axes("dot", x, 1)
+    _need_axes("dot", input, 1)
     _need_axes("dot", other, 1)
-    return matmul(x, other)
+    return matmul(input, other)
 
 
-def outer(x: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """y[i, j] = x[i] vec2[j]."""
-    _need_axes("outer", x, 1)
+    _need_axes("outer", input, 1)
     _need_axes("outer", vec2, 1)
-    return ops.reshape(x, shape=(x.numel(), 1)) * vec2
+    return ops.reshape(input, shape=(input.numel(), 1)) * vec2
 
 
-def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * x + alpha * mat1 @ mat2."""
-    return beta * x + alpha * mm(mat1, mat2)
+    return beta * input + alpha * mm(mat1, mat2)
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -193,15 +193,15 @@ def _pair(a: str, x: Tensor, b: str, w: Tensor, keep: set[str], order: str) -> t
     return out, ops.contract(x, w, spec=f"{a},{b}->{out}")
 
 
-def tensordot(x: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
+def tensordot(input: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
     """Sum of products over paired axes: the last ``dims`` of x with the first of other, or two lists of axes."""
     if isinstance(dims, int):
-        left, right = list(range(x.ndim - dims, x.ndim)), list(range(dims))
+        left, right = list(range(input.ndim - dims, input.ndim)), list(range(dims))
     else:
         left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
-    a = list(_LETTERS[: x.ndim])
-    b = list(_LETTERS[x.ndim : x.ndim + other.ndim])
+    a = list(_LETTERS[: input.ndim])
+    b = list(_LETTERS[input.ndim : input.ndim + other.ndim])
     for i, j in zip(left, right, strict=True):
-        b[normal_axis(j, other.ndim)] = a[normal_axis(i, x.ndim)]
+        b[normal_axis(j, other.ndim)] = a[normal_axis(i, input.ndim)]
     out = "".join(c for c in a if c not in b) + "".join(c for c in b if c not in a)
-    return einsum(f"{''.join(a)},{''.join(b)}->{out}", x, other)
+    return einsum(f"{''.join(a)},{''.join(b)}->{out}", input, other)

@@ -23,8 +23,8 @@ def _named(function: Callable[..., Tensor], name: str, doc: str) -> Callable[...
 def _unary(op: ops.Op, doc: str) -> Callable[[Tensor], Tensor]:
     """A function of one floating tensor; integers and booleans become the default floating type."""
 
-    def function(x: Tensor) -> Tensor:
-        return op(floating(x))
+    def function(input: Tensor) -> Tensor:
+        return op(floating(input))
 
     return _named(function, op.name, doc)
 
@@ -32,15 +32,15 @@ def _unary(op: ops.Op, doc: str) -> Callable[[Tensor], Tensor]:
 def _step(op: ops.Op, doc: str) -> Callable[[Tensor], Tensor]:
     """A function that keeps the type of its operand, and does nothing to an integer."""
 
-    def function(x: Tensor) -> Tensor:
-        return op(x) if x._data.dtype.kind == "f" else ops.cast(x, dtype=x.dtype)
+    def function(input: Tensor) -> Tensor:
+        return op(input) if input._data.dtype.kind == "f" else ops.cast(input, dtype=input.dtype)
 
     return _named(function, op.name, doc)
 
 
 def _binary(op: ops.Op, doc: str) -> Callable[[Operand, Operand], Tensor]:
-    def function(x: Operand, other: Operand) -> Tensor:
-        return op(*pair(x, other))
+    def function(input: Operand, other: Operand) -> Tensor:
+        return op(*pair(input, other))
 
     return _named(function, op.name, doc)
 
@@ -65,48 +65,48 @@ ceil = _step(ops.ceil, "The smallest integer not below x.")
 trunc = _step(ops.trunc, "x without its fraction.")
 
 
-def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """x rounded to ``decimals`` places, halves to the even neighbour."""
-    if x._data.dtype.kind != "f":
-        return ops.cast(x, dtype=x.dtype)
+    if input._data.dtype.kind != "f":
+        return ops.cast(input, dtype=input.dtype)
     if decimals == 0:
-        return ops.round(x)
+        return ops.round(input)
     scale = 10.0 ** builtins.abs(decimals)
-    return ops.round(x * scale) / scale if decimals > 0 else ops.round(x / scale) * scale
+    return ops.round(input * scale) / scale if decimals > 0 else ops.round(input / scale) * scale
 
 
-def neg(x: Tensor) -> Tensor:
+def neg(input: Tensor) -> Tensor:
     """-x."""
-    return ops.neg(x)
+    return ops.neg(input)
 
 
-def positive(x: Tensor) -> Tensor:
+def positive(input: Tensor) -> Tensor:
     """The tensor itself, +x."""
-    return x
+    return input
 
 
-def abs(x: Tensor) -> Tensor:
+def abs(input: Tensor) -> Tensor:
     """|x|; the derivative at 0 is 0."""
-    return ops.abs(x)
+    return ops.abs(input)
 
 
-def sign(x: Tensor) -> Tensor:
+def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1 as x is below, at or above 0."""
-    return ops.sign(x)
+    return ops.sign(input)
 
 
-def add(x: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+def add(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """x + alpha * other."""
     if alpha != 1:
         other = other * alpha
-    return ops.add(*pair(x, other))
+    return ops.add(*pair(input, other))
 
 
-def sub(x: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
+def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Tensor:
     """x - alpha * other."""
     if alpha != 1:
         other = other * alpha
-    return ops.sub(*pair(x, other))
+    return ops.sub(*pair(input, other))
 
 
 mul = _binary(ops.mul, "x * other.")
@@ -127,133 +127,166 @@ remainder = _binary(ops.remainder, "x - other * floor(x / other): the sign is th
 floor_divide = _binary(ops.floor_divide, "floor(x / other).")
 
 
-def fmod(x: Operand, other: Operand) -> Tensor:
-    """x - other * trunc(x / other): the sign is that of ``x``."""
-    a, b = pair(x, other)
+def fmod(input: Operand, other: Operand) -> Tensor:
+    """x - other * trunc(x / other): the sign is that of ``input``."""
+    a, b = pair(input, other)
     r = ops.remainder(ops.abs(a), ops.abs(b))
     return ops.where(ops.lt(a, lift(0, a, a.dtype)), ops.neg(r), r)
 
 
-def div(x: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
     """x / other; integers divide to the default floating type.
 
     Args:
-        x, other: Operands.
+        input, other: Operands.
         rounding_mode: None, "floor", or "trunc" (towards zero); with these two integers stay integers.
 
     Raises:
         ValueError: another rounding mode.
     """
     if rounding_mode is None:
-        return ops.div(*floating_pair(x, other))
+        return ops.div(*floating_pair(input, other))
     if rounding_mode == "floor":
-        return floor_divide(x, other)
+        return floor_divide(input, other)
     if rounding_mode == "trunc":
-        a, b = pair(x, other)
+        a, b = pair(input, other)
         q = ops.floor_divide(ops.abs(a), ops.abs(b)) if a.dtype.kind != "f" else ops.trunc(ops.div(a, b))
         return q * ops.sign(a) * ops.sign(b) if a.dtype.kind != "f" else q
     raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
 
 
-def reciprocal(x: Tensor) -> Tensor:
+def reciprocal(input: Tensor) -> Tensor:
     """1 / x."""
-    return div(1, x)
+    return div(1, input)
 
 
-def rsqrt(x: Tensor) -> Tensor:
+def rsqrt(input: Tensor) -> Tensor:
     """1 / sqrt(x)."""
-    return reciprocal(sqrt(x))
+    return reciprocal(sqrt(input))
 
 
-def square(x: Tensor) -> Tensor:
+def square(input: Tensor) -> Tensor:
     """x^2."""
-    return ops.mul(x, x)
+    return ops.mul(input, input)
 
 
-def pow(x: Operand, exponent: Operand) -> Tensor:
+def pow(input: Operand, exponent: Operand) -> Tensor:
     """x^exponent; whole exponents are multiplied out where that is shorter."""
-    if is_tensor(x) and isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
-        x = convert(x, result_type(x, exponent))
+    if is_tensor(input) and isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
+        input = convert(input, result_type(input, exponent))
         if exponent == 2:
-            return x * x
+            return input * input
         if exponent == 3:
-            return x * x * x
+            return input * input * input
         if exponent == 1:
-            return x * 1
+            return input * 1
         if exponent == 0.5:
-            return sqrt(x)
-        if exponent == -1 and x.dtype.kind == "f":
-            return reciprocal(x)
-    return ops.pow(*pair(x, exponent))
+            return sqrt(input)
+        if exponent == -1 and input.dtype.kind == "f":
+            return reciprocal(input)
+    return ops.pow(*pair(input, exponent))
 
 
-def atan2(x: Operand, other: Operand) -> Tensor:
+def atan2(input: Operand, other: Operand) -> Tensor:
     """Angle in radians of the point (other, x), between -pi and pi."""
-    return ops.atan2(*floating_pair(x, other))
+    return ops.atan2(*floating_pair(input, other))
 
 
-def log2(x: Tensor) -> Tensor:
+def log2(input: Tensor) -> Tensor:
     """Logarithm to base 2."""
-    return log(x) * (1 / math.log(2))
+    return log(input) * (1 / math.log(2))
 
 
-def log10(x: Tensor) -> Tensor:
+def log10(input: Tensor) -> Tensor:
     """Logarithm to base 10."""
-    return log(x) * (1 / math.log(10))
+    return log(input) * (1 / math.log(10))
 
 
-def exp2(x: Tensor) -> Tensor:
+def exp2(input: Tensor) -> Tensor:
     """2^x."""
-    return exp(x * math.log(2))
+    return exp(input * math.log(2))
 
 
 _HUGE = 2.0**28  # beyond it sqrt(x^2 + 1) = sqrt(x^2 - 1) = x to the last bit, and x^2 may overflow
 
 
-def sinh(x: Tensor) -> Tensor:
+def sinh(input: Tensor) -> Tensor:
     """Hyperbolic sine, (e^x - e^-x) / 2."""
-    x = floating(x)
-    return (expm1(x) - expm1(-x)) * 0.5  # near 0 both terms are small and have one sign
+    input = floating(input)
+    return (expm1(input) - expm1(-input)) * 0.5  # near 0 both terms are small and have one sign
 
 
-def cosh(x: Tensor) -> Tensor:
+def cosh(input: Tensor) -> Tensor:
     """Hyperbolic cosine, (e^x + e^-x) / 2."""
-    x = floating(x)
-    return (exp(x) + exp(-x)) * 0.5
+    input = floating(input)
+    return (exp(input) + exp(-input)) * 0.5
 
 
-def asinh(x: Tensor) -> Tensor:
+def asinh(input: Tensor) -> Tensor:
     """Inverse hyperbolic sine, log(x + sqrt(x^2 + 1))."""
-    x = floating(x)
-    negative = x < 0
-    size = where(negative, -x, x)
+    input = floating(input)
+    negative = input < 0
+    size = where(negative, -input, input)
     huge = size > _HUGE
     s = where(huge, 1.0, size)
     y = where(huge, log(where(huge, size, 1.0)) + math.log(2), log1p(s + s * s / (1 + sqrt(s * s + 1))))
     return where(negative, -y, y)
 
 
-def acosh(x: Tensor) -> Tensor:
+def acosh(input: Tensor) -> Tensor:
     """Inverse hyperbolic cosine, log(x + sqrt(x^2 - 1)), x >= 1."""
-    x = floating(x)
-    huge = x > _HUGE
-    d = where(huge, 1.0, x) - 1  # sqrt(x^2 - 1) from d does not cancel near 1
-    return where(huge, log(where(huge, x, 1.0)) + math.log(2), log1p(d + sqrt(d) * sqrt(d + 2)))
+    input = floating(input)
+    huge = input > _HUGE
+    d = where(huge, 1.0, input) - 1  # sqrt(x^2 - 1) from d does not cancel near 1
+    return where(huge, log(where(huge, input, 1.0)) + math.log(2), log1p(d + sqrt(d) * sqrt(d + 2)))
 
 
-def atanh(x: Tensor) -> Tensor:
+def atanh(input: Tensor) -> Tensor:
     """Inverse hyperbolic tangent, |x| < 1."""
-    x = floating(x)
-    return 0.5 * (log1p(x) - log1p(-x))
+    input = floating(input)
+    return 0.5 * (log1p(input) - log1p(-input))
 
 
-def relu(x: Tensor) -> Tensor:
+def frac(input: Tensor) -> Tensor:
+    """x without its whole part: x - trunc(x)."""
+    return input - trunc(input)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), the inverse of the sigmoid; with ``eps``, x is limited to [eps, 1 - eps] first."""
+    input = floating(input) if eps is None else clamp(floating(input), eps, 1 - eps)
+    return log(input / (1 - input))
+
+
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(e^x + e^other), without overflow."""
+    high = maximum(input, other)
+    gap = abs(input - other)
+    return high + where(isnan(gap), 0, log1p(exp(-gap)))  # the gap of two equal infinities is nan
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above it, and ``values`` at 0."""
+    return where(eq(input, 0), values, lift(0, input, input.dtype) + convert(gt(input, 0), input.dtype))
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees as radians."""
+    return input * (math.pi / 180)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians as degrees."""
+    return input * (180 / math.pi)
+
+
+def relu(input: Tensor) -> Tensor:
     """max(0, x); the derivative at 0 is 0; nan stays nan."""
-    zero = lift(0, x, x.dtype)
-    return ops.where(ops.le(x, zero), zero, x)
+    zero = lift(0, input, input.dtype)
+    return ops.where(ops.le(input, zero), zero, input)
 
 
-def clamp(x: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
+def clamp(input: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
     """x limited to [min, max]; at the limits the gradient passes; nan stays nan.
 
     Raises:
@@ -262,60 +295,70 @@ def clamp(x: Tensor, min: Operand = None, max: Operand = None) -> Tensor:
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
     if min is not None:
-        a, low = pair(x, min)
-        x = ops.where(ops.lt(a, low), low, a)
+        a, low = pair(input, min)
+        input = ops.where(ops.lt(a, low), low, a)
     if max is not None:
-        a, high = pair(x, max)
-        x = ops.where(ops.gt(a, high), high, a)
-    return x
+        a, high = pair(input, max)
+        input = ops.where(ops.gt(a, high), high, a)
+    return input
 
 
-def where(condition: Tensor, x: Operand = None, other: Operand = None) -> Any:
-    """x where ``condition``, else other; with the condition alone, the positions where it holds.
+def clamp_min(input: Tensor, min: Operand) -> Tensor:
+    """``clamp`` from below."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Tensor, max: Operand) -> Tensor:
+    """``clamp`` from above."""
+    return clamp(input, max=max)
+
+
+def where(condition: Tensor, input: Operand = None, other: Operand = None) -> Any:
+    """input where ``condition``, else other; with the condition alone, the positions where it holds.
 
     Raises:
-        ValueError: one of ``x`` and ``other`` is missing.
+        ValueError: one of ``input`` and ``other`` is missing.
     """
-    if x is None and other is None:
+    if input is None and other is None:
         from haema.functions.indexing import nonzero
 
         return nonzero(condition, as_tuple=True)
-    if x is None or other is None:
-        raise ValueError("where: give both x and other, or neither")
-    dtype = result_type(x, other)
-    return ops.where(condition, lift(x, condition, dtype), lift(other, condition, dtype))
+    if input is None or other is None:
+        raise ValueError("where: give both input and other, or neither")
+    dtype = result_type(input, other)
+    return ops.where(condition, lift(input, condition, dtype), lift(other, condition, dtype))
 
 
-def lerp(x: Tensor, end: Tensor, weight: Operand) -> Tensor:
+def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
     """x + weight * (end - x)."""
-    return x + weight * (end - x)
+    return input + weight * (end - input)
 
 
-def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """x + value * tensor1 * tensor2."""
-    return add(x, tensor1 * tensor2, alpha=value)
+    return add(input, tensor1 * tensor2, alpha=value)
 
 
-def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """x + value * tensor1 / tensor2."""
-    return add(x, tensor1 / tensor2, alpha=value)
+    return add(input, tensor1 / tensor2, alpha=value)
 
 
-def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
+def masked_fill(input: Tensor, mask: Tensor, value: Operand) -> Tensor:
     """x with ``value`` where ``mask``."""
-    return ops.where(mask, lift(value, x, x.dtype), x)
+    return ops.where(mask, lift(value, input, input.dtype), input)
 
 
-def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """x with nan and the infinities replaced; by default the infinities become the type's largest numbers."""
     import numpy as np
 
-    if x.dtype.kind != "f":
-        return ops.cast(x, dtype=x.dtype)
-    info = np.finfo(x.dtype)
-    x = masked_fill(x, isnan(x), nan)
-    x = masked_fill(x, x == math.inf, float(info.max) if posinf is None else posinf)
-    return masked_fill(x, x == -math.inf, float(info.min) if neginf is None else neginf)
+    if input.dtype.kind != "f":
+        return ops.cast(input, dtype=input.dtype)
+    info = np.finfo(input.dtype)
+    input = masked_fill(input, isnan(input), nan)
+    input = masked_fill(input, input == math.inf, float(info.max) if posinf is None else posinf)
+    return masked_fill(input, input == -math.inf, float(info.min) if neginf is None else neginf)
 
 
 def _truth(x: Operand, like: Operand) -> Tensor:
@@ -324,53 +367,57 @@ def _truth(x: Operand, like: Operand) -> Tensor:
     return tensor if tensor.dtype == dtypes.bool else ops.ne(tensor, lift(0, tensor, tensor.dtype))
 
 
-def bitwise_not(x: Tensor) -> Tensor:
+def bitwise_not(input: Tensor) -> Tensor:
     """Every bit flipped; for booleans, not."""
-    return ops.bitwise_not(x)
+    return ops.bitwise_not(input)
 
 
-def logical_not(x: Tensor) -> Tensor:
+def logical_not(input: Tensor) -> Tensor:
     """Whether x is zero."""
-    return ops.bitwise_not(_truth(x, x))
+    return ops.bitwise_not(_truth(input, input))
 
 
-def logical_and(x: Tensor, other: Operand) -> Tensor:
+def logical_and(input: Tensor, other: Operand) -> Tensor:
     """Whether x and other are both non-zero."""
-    return ops.bitwise_and(_truth(x, x), _truth(other, x))
+    return ops.bitwise_and(_truth(input, input), _truth(other, input))
 
 
-def logical_or(x: Tensor, other: Operand) -> Tensor:
+def logical_or(input: Tensor, other: Operand) -> Tensor:
     """Whether x or other is non-zero."""
-    return ops.bitwise_or(_truth(x, x), _truth(other, x))
+    return ops.bitwise_or(_truth(input, input), _truth(other, input))
 
 
-def logical_xor(x: Tensor, other: Operand) -> Tensor:
+def logical_xor(input: Tensor, other: Operand) -> Tensor:
     """Whether exactly one of x and other is non-zero."""
-    return ops.bitwise_xor(_truth(x, x), _truth(other, x))
+    return ops.bitwise_xor(_truth(input, input), _truth(other, input))
 
 
-def isnan(x: Tensor) -> Tensor:
+def isnan(input: Tensor) -> Tensor:
     """Whether x is nan."""
-    return ops.ne(x, x)
+    return ops.ne(input, input)
 
 
-def isinf(x: Tensor) -> Tensor:
+def isinf(input: Tensor) -> Tensor:
     """Whether x is infinite."""
-    return ops.eq(ops.abs(x), lift(math.inf, x, x.dtype)) if x.dtype.kind == "f" else ops.ne(x, x)
+    return (
+        ops.eq(ops.abs(input), lift(math.inf, input, input.dtype)) if input.dtype.kind == "f" else ops.ne(input, input)
+    )
 
 
-def isfinite(x: Tensor) -> Tensor:
+def isfinite(input: Tensor) -> Tensor:
     """Whether x is neither nan nor infinite."""
-    return ops.lt(ops.abs(x), lift(math.inf, x, x.dtype)) if x.dtype.kind == "f" else ops.eq(x, x)
+    return (
+        ops.lt(ops.abs(input), lift(math.inf, input, input.dtype)) if input.dtype.kind == "f" else ops.eq(input, input)
+    )
 
 
-def isclose(x: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+def isclose(input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether |x - other| <= atol + rtol |other|, or they are equal."""
-    a, b = pair(x, other)
+    a, b = pair(input, other)
     close = (abs(a - b) <= atol + rtol * abs(b)) & isfinite(b) | (a == b)
     return close | (isnan(a) & isnan(b)) if equal_nan else close
 
 
-def to_dtype(x: Tensor, dtype: Any) -> Tensor:
-    """``x`` converted to ``dtype``; itself if it has that type."""
-    return convert(x, dtypes.as_dtype(dtype))
+def to_dtype(input: Tensor, dtype: Any) -> Tensor:
+    """``input`` converted to ``dtype``; itself if it has that type."""
+    return convert(input, dtypes.as_dtype(dtype))

@@ -70,7 +70,7 @@ def _slice_range(item: slice, n: int) -> tuple[int, int, int]:
     return start, max(start, stop), step
 
 
-def parse(x: Tensor, index: Any) -> Parsed:
+def parse(input: Tensor, index: Any) -> Parsed:
     """Take an index apart.
 
     Raises:
@@ -78,17 +78,17 @@ def parse(x: Tensor, index: Any) -> Parsed:
     """
     items = list(index) if isinstance(index, tuple) else [index]
     items = [
-        i if i is None or i is Ellipsis or isinstance(i, (int, np.integer, slice, np.bool_)) else _as_index(x, i)
+        i if i is None or i is Ellipsis or isinstance(i, (int, np.integer, slice, np.bool_)) else _as_index(input, i)
         for i in items
     ]
     used = sum(_axes_of(i) for i in items)
-    if used > x.ndim:
-        raise IndexError(f"{used} indices for a tensor with {x.ndim} axes (shape {tuple(x.shape)})")
+    if used > input.ndim:
+        raise IndexError(f"{used} indices for a tensor with {input.ndim} axes (shape {tuple(input.shape)})")
     dots = [k for k, i in enumerate(items) if i is Ellipsis]
     if len(dots) > 1:
         raise IndexError("an index can have only one ellipsis (...)")
     k = dots[0] if dots else len(items)
-    items[k : k + 1] = [slice(None)] * (x.ndim - used)
+    items[k : k + 1] = [slice(None)] * (input.ndim - used)
 
     ranges: list[tuple[int, int, int]] = []
     shape: list[int] = []
@@ -98,21 +98,21 @@ def parse(x: Tensor, index: Any) -> Parsed:
         if item is None:
             shape.append(1)
         elif isinstance(item, (bool, np.bool_)):
-            arrays[len(shape)] = x._constant(np.flatnonzero(np.asarray([item])), dtypes.int64)
+            arrays[len(shape)] = input._constant(np.flatnonzero(np.asarray([item])), dtypes.int64)
             shape.append(1)
         elif isinstance(item, slice):
-            ranges.append(_slice_range(item, x.shape[axis]))
+            ranges.append(_slice_range(item, input.shape[axis]))
             shape.append(slice_size(*ranges[-1]))
         elif isinstance(item, (int, np.integer)):
-            n = x.shape[axis]
+            n = input.shape[axis]
             if not -n <= item < n:
                 raise IndexError(f"index {item} is out of range for axis {axis} with size {n}")
             ranges.append((int(item) % n, int(item) % n + 1, 1))
         else:
-            for part in _integers(item, x.shape[axis : axis + item.ndim], axis):
+            for part in _integers(item, input.shape[axis : axis + item.ndim], axis):
                 arrays[len(shape)] = part
-                ranges.append((0, x.shape[len(ranges)], 1))
-                shape.append(x.shape[len(ranges) - 1])
+                ranges.append((0, input.shape[len(ranges)], 1))
+                shape.append(input.shape[len(ranges) - 1])
     first = min(arrays) if arrays and max(arrays) - min(arrays) == len(arrays) - 1 else 0
     return Parsed(Basic(tuple(ranges), tuple(shape)), arrays, first)
 
@@ -150,21 +150,22 @@ def _aligned(arrays: Iterable[Tensor]) -> list[Tensor]:
     return [a if a.shape == shape else ops.expand(a, shape=shape) for a in several]
 
 
-def take_along(x: Tensor, indices: Mapping[int, Any]) -> Tensor:
-    """Elements of ``x`` at the positions given per axis; the picked axes come first."""
+def take_along(input: Tensor, indices: Mapping[int, Any]) -> Tensor:
+    """Elements of ``input`` at the positions given per axis; the picked axes come first."""
     axes = tuple(sorted(indices))
     tensors = [
-        indices[a] if is_tensor(indices[a]) else x._constant(np.array(indices[a], np.int64), dtypes.int64) for a in axes
+        indices[a] if is_tensor(indices[a]) else input._constant(np.array(indices[a], np.int64), dtypes.int64)
+        for a in axes
     ]
-    return ops.take(x, *_aligned(tensors), axes=axes)
+    return ops.take(input, *_aligned(tensors), axes=axes)
 
 
-def getitem(x: Tensor, index: Any) -> Tensor:
+def getitem(input: Tensor, index: Any) -> Tensor:
     """``x[index]``."""
-    p = parse(x, index)
-    base = _basic(x, p.basic)
+    p = parse(input, index)
+    base = _basic(input, p.basic)
     if not p.arrays:
-        return base if base is not x else ops.reshape(x, shape=x.shape)
+        return base if base is not input else ops.reshape(input, shape=input.shape)
     y = take_along(base, p.arrays)
     picked = next(iter(_aligned(p.arrays.values()))).ndim
     if p.first:
@@ -172,15 +173,17 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     return y
 
 
-def setitem(x: Tensor, index: Any, value: Operand) -> None:
+def setitem(input: Tensor, index: Any, value: Operand) -> None:
     """``x[index] = value``: in place, seen by every view of the same memory, and differentiable."""
-    value = lift(value, x, x.dtype) if not isinstance(value, (list, tuple)) else x._constant(value, x.dtype)
-    if is_tensor(index) and index.dtype == dtypes.bool and value.ndim == 0 and index.shape == x.shape[: index.ndim]:
-        mask = ops.reshape(index, shape=index.shape + (1,) * (x.ndim - index.ndim))
-        x._become(ops.where(mask, value, x))  # no positions are needed
+    value = (
+        lift(value, input, input.dtype) if not isinstance(value, (list, tuple)) else input._constant(value, input.dtype)
+    )
+    if is_tensor(index) and index.dtype == dtypes.bool and value.ndim == 0 and index.shape == input.shape[: index.ndim]:
+        mask = ops.reshape(index, shape=index.shape + (1,) * (input.ndim - index.ndim))
+        input._become(ops.where(mask, value, input))  # no positions are needed
         return
-    p = parse(x, index)
-    region = _basic(x, p.basic)
+    p = parse(input, index)
+    region = _basic(input, p.basic)
     if not p.arrays:
         region._update(ops.assign, _fitted(value, tuple(region.shape)), path=())
         return
@@ -206,26 +209,26 @@ def _fitted(value: Tensor, shape: tuple[int, ...]) -> Tensor:
     return ops.expand(value, shape=shape)
 
 
-def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Positions of the non-zero elements: (count, ndim), or one tensor per axis. Eager only."""
-    at = ops.nonzero(x)
+    at = ops.nonzero(input)
     if not as_tuple:
         return at
     count = at.shape[0]
-    ranges = [((0, count, 1), (a, a + 1, 1)) for a in range(x.ndim)]
+    ranges = [((0, count, 1), (a, a + 1, 1)) for a in range(input.ndim)]
     return tuple(ops.reshape(ops.slice(at, ranges=r), shape=(count,)) for r in ranges)
 
 
-def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where ``mask``, as a vector. Eager only."""
-    shape = broadcast_shapes("masked_select", x.shape, mask.shape)
-    return getitem(expand(x, shape), expand(mask, shape))
+    shape = broadcast_shapes("masked_select", input.shape, mask.shape)
+    return getitem(expand(input, shape), expand(mask, shape))
 
 
-def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The entries of axis ``dim`` named by the vector ``index``."""
-    d = normal_axis(dim, x.ndim)
-    y = ops.take(x, convert(index, dtypes.int64), axes=(d,))
+    d = normal_axis(dim, input.ndim)
+    y = ops.take(input, convert(index, dtypes.int64), axes=(d,))
     return movedim(y, 0, d).clone() if d else y
 
 
@@ -249,20 +252,20 @@ def _coordinates(x: Tensor, dim: int, index: Tensor) -> list[Tensor]:
     return result
 
 
-def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """y[i, j, k] = x[i, index[i, j, k], k] for ``dim`` = 1: the result has the shape of ``index``."""
-    if x.ndim == 0:
-        return ops.reshape(gather(ops.reshape(x, shape=(1,)), 0, ops.reshape(index, shape=(1,))), shape=())
-    d = normal_axis(dim, x.ndim)
-    return ops.take(x, *_coordinates(x, d, index), axes=tuple(range(x.ndim)))
+    if input.ndim == 0:
+        return ops.reshape(gather(ops.reshape(input, shape=(1,)), 0, ops.reshape(index, shape=(1,))), shape=())
+    d = normal_axis(dim, input.ndim)
+    return ops.take(input, *_coordinates(input, d, index), axes=tuple(range(input.ndim)))
 
 
-def take_along_dim(x: Tensor, indices: Tensor, dim: int) -> Tensor:
-    """``gather`` with ``x`` and ``indices`` broadcast against each other outside ``dim``."""
-    d = normal_axis(dim, x.ndim)
-    shape = list(broadcast_shapes("take_along_dim", *(_without(t.shape, d) for t in (x, indices))))
+def take_along_dim(input: Tensor, indices: Tensor, dim: int) -> Tensor:
+    """``gather`` with ``input`` and ``indices`` broadcast against each other outside ``dim``."""
+    d = normal_axis(dim, input.ndim)
+    shape = list(broadcast_shapes("take_along_dim", *(_without(t.shape, d) for t in (input, indices))))
     return gather(
-        expand(x, (*shape[:d], x.shape[d], *shape[d + 1 :])),
+        expand(input, (*shape[:d], input.shape[d], *shape[d + 1 :])),
         d,
         expand(indices, (*shape[:d], indices.shape[d], *shape[d + 1 :])),
     )
@@ -283,29 +286,51 @@ def _sources(x: Tensor, dim: int, index: Tensor, src: Operand) -> tuple[list[Ten
     return at, ops.slice(value, ranges=tuple((0, n, 1) for n in index.shape))
 
 
-def scatter(x: Tensor, dim: int, index: Tensor, src: Operand) -> Tensor:
-    """x with x[i, index[i, j, k], k] = src[i, j, k] for ``dim`` = 1; of writes to one place the last stays."""
-    d = normal_axis(dim, x.ndim)
-    at, value = _sources(x, d, index, src)
-    return ops.put(x, value, *at, axes=tuple(range(x.ndim)))
+def scatter(input: Tensor, dim: int, index: Tensor, src: Operand = None, *, value: Operand = None) -> Tensor:
+    """x with x[i, index[i, j, k], k] = src[i, j, k] for ``dim`` = 1; of writes to one place the last stays.
+
+    A number may be called ``value``.
+
+    Raises:
+        ValueError: not exactly one of ``src`` and ``value`` is given.
+    """
+    if (src is None) == (value is None):
+        raise ValueError("scatter: give either src or value")
+    src = value if src is None else src
+    d = normal_axis(dim, input.ndim)
+    at, values = _sources(input, d, index, src)
+    return ops.put(input, values, *at, axes=tuple(range(input.ndim)))
 
 
-def scatter_add(x: Tensor, dim: int, index: Tensor, src: Operand) -> Tensor:
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Operand) -> Tensor:
     """x with src[i, j, k] added to x[i, index[i, j, k], k] for ``dim`` = 1."""
-    d = normal_axis(dim, x.ndim)
-    at, value = _sources(x, d, index, src)
-    return x + ops.put_add(value, *at, shape=x.shape, axes=tuple(range(x.ndim)))
+    d = normal_axis(dim, input.ndim)
+    at, value = _sources(input, d, index, src)
+    return input + ops.put_add(value, *at, shape=input.shape, axes=tuple(range(input.ndim)))
 
 
-def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
     """x with alpha * source[i] added to entry index[i] of axis ``dim``."""
-    d = normal_axis(dim, x.ndim)
+    d = normal_axis(dim, input.ndim)
     values = movedim(source * alpha if alpha != 1 else source, d, 0)
-    return x + ops.put_add(values, convert(index, dtypes.int64), shape=x.shape, axes=(d,))
+    return input + ops.put_add(values, convert(index, dtypes.int64), shape=input.shape, axes=(d,))
 
 
-def one_hot(x: Tensor, num_classes: int) -> Tensor:
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Operand) -> Tensor:
+    """x with ``value`` in the entries of axis ``dim`` named by the vector ``index``."""
+    d = normal_axis(dim, input.ndim)
+    shape = (*index.shape, *(n for a, n in enumerate(input.shape) if a != d))
+    return ops.put(input, expand(lift(value, input, input.dtype), shape), convert(index, dtypes.int64), axes=(d,))
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """x with entry index[i] of axis ``dim`` replaced by source[i]."""
+    d = normal_axis(dim, input.ndim)
+    return ops.put(input, movedim(source, d, 0), convert(index, dtypes.int64), axes=(d,))
+
+
+def one_hot(input: Tensor, num_classes: int) -> Tensor:
     """Rows of zeros with a 1 at the class number; int64, shape (*x.shape, num_classes)."""
-    classes = x._constant(np.arange(num_classes), dtypes.int64)
-    last = ops.reshape(convert(x, dtypes.int64), shape=(*x.shape, 1))
+    classes = input._constant(np.arange(num_classes), dtypes.int64)
+    last = ops.reshape(convert(input, dtypes.int64), shape=(*input.shape, 1))
     return ops.cast(ops.eq(last, classes), dtype=dtypes.int64)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from haema.devices import device
 from haema.errors import HaemaError, InputError
+from haema.io.checkpoints import load_checkpoint, save_checkpoint
 from haema.io.container import FORMAT, read_container, write_container
 from haema.io.values import decode, encode_notes
 from haema.nn.architecture import build, describe
@@ -23,23 +25,24 @@ Path = str | os.PathLike[str]
 
 
 def save(model: Module | Mapping[str, Any], path: Path, meta: Mapping[str, Any] | None = None) -> None:
-    """Write a model, or a state dict, to a safetensors file.
+    """Write a model, a state dict, or a nested dict of such, to a safetensors file.
 
     Of a model the file holds the architecture (module classes and the arguments of their constructors), the
     parameters and buffers, and free notes. The tensors have the names of ``state_dict()``, so PyTorch reads the file
     with ``safetensors.torch.load_file``.
 
     Args:
-        model: A module, or a dict of names and tensors.
+        model: A module, or a dict of names and tensors; or a dict of dicts, lists, tensors, numbers and strings, as
+            `haema.io.save_checkpoint` takes it.
         path: Where to; an existing file is replaced, in one go.
         meta: Notes to go with it (class names, hyperparameters): numbers, strings, lists, dicts. Those in
             ``model.meta`` are saved in any case, and these added to them.
 
     Raises:
         HaemaError: the model cannot be built again from its constructors' arguments, for instance because a layer
-            was exchanged by assignment; or a note or a tensor cannot be written.
+            was exchanged by assignment; or a note, a tensor or something in the dict cannot be written.
         InputError: the place cannot be written to.
-        TypeError: ``model`` is neither a module nor a dict of tensors.
+        TypeError: ``model`` is neither a module nor a dict, or notes are to go with a nested dict.
 
     Example::
 
@@ -53,12 +56,11 @@ def save(model: Module | Mapping[str, Any], path: Path, meta: Mapping[str, Any] 
         _check_rebuilds(model, content["architecture"], tensors)
         notes = {**(model.meta or {}), **(meta or {})}
     elif isinstance(model, Mapping):
-        for name, x in model.items():
-            if not isinstance(x, (Tensor, np.ndarray)):
-                raise TypeError(
-                    f"save: {name!r} is a {type(x).__name__} and no tensor; nested dicts and numbers are written by "
-                    "haema.io.save_checkpoint"
-                )
+        if not all(isinstance(name, str) and isinstance(x, (Tensor, np.ndarray)) for name, x in model.items()):
+            if meta is not None:
+                raise TypeError("save: notes go with a model or a dict of tensors; put them into the nested dict")
+            save_checkpoint(model, path)
+            return
         tensors = model
         content["kind"] = "state"
         notes = dict(meta or {})
@@ -69,8 +71,8 @@ def save(model: Module | Mapping[str, Any], path: Path, meta: Mapping[str, Any] 
     write_container(path, tensors, content)
 
 
-def load(path: Path, classes: Iterable[type] = ()) -> Any:
-    """The model that ``save`` wrote to ``path``, in evaluation mode; or the state dict, if it wrote one.
+def load(path: Path, classes: Iterable[type] = (), *, map_location: Any = None, weights_only: bool = True) -> Any:
+    """The model that ``save`` wrote to ``path``, in evaluation mode; or the dict, if it wrote one.
 
     Nothing in the file is run. Only haema's own modules are built, classes registered with ``@hm.register``, and
     those in ``classes``. Before a model is built it is made sure that the file has all its tensors.
@@ -78,6 +80,8 @@ def load(path: Path, classes: Iterable[type] = ()) -> Any:
     Args:
         path: The file.
         classes: Module classes of your own that the model consists of.
+        map_location: "cpu".
+        weights_only: False asks for nothing more: what is loaded is the same.
 
     Returns:
         The module, whose ``meta`` are the notes saved with it.
@@ -85,7 +89,10 @@ def load(path: Path, classes: Iterable[type] = ()) -> Any:
     Raises:
         InputError: the file is missing, damaged, of a newer format, not written by haema, or names a class that is
             not known.
+        HaemaError: ``map_location`` names another device.
     """
+    if map_location is not None:
+        device(map_location)
     where = os.fspath(path)
     classes = list(classes)
     tensors, content = read_container(path)
@@ -95,8 +102,10 @@ def load(path: Path, classes: Iterable[type] = ()) -> Any:
         )
     if content["kind"] == "state":
         return {name: Tensor._wrap(x) for name, x in tensors.items()}
+    if content["kind"] == "checkpoint":
+        return load_checkpoint(path)
     if content["kind"] != "model":
-        raise InputError(f"{where} holds a {content['kind'][:40]} and no model{_hint(content['kind'])}")
+        raise InputError(f"{where} holds a {content['kind'][:40]} and no model")
     try:
         meta = decode(content["meta"], {}) if "meta" in content else None
         if meta is not None and not isinstance(meta, dict):
@@ -120,10 +129,6 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         InputError: the file is missing, damaged, or holds a type that no tensor has.
     """
     return {name: Tensor._wrap(x) for name, x in read_container(path).tensors.items()}
-
-
-def _hint(kind: str) -> str:
-    return "; haema.io.load_checkpoint reads it" if kind == "checkpoint" else ""
 
 
 def _specs(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -40,7 +40,7 @@ from haema.nn.architecture import build, describe, register
 from haema.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from haema.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Fold, Unfold
 from haema.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, GaussianNoise
-from haema.nn.embedding import Embedding
+from haema.nn.embedding import Embedding, EmbeddingBag
 from haema.nn.linear import Bilinear, Identity, Linear
 from haema.nn.loss import (
     BCELoss,
@@ -126,7 +126,7 @@ __all__ = [
     "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential",
     "Perceptron",
     "Bilinear", "Identity", "Linear",
-    "Embedding",
+    "Embedding", "EmbeddingBag",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold",
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d",
     "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "StochasticPool1d", "StochasticPool2d",

@@ -30,7 +30,7 @@ import numpy as np
 
 from haema import dtypes
 from haema.errors import HaemaError, InputError, suggest
-from haema.tensor import Tensor
+from haema.tensor import Tensor, to_tensor
 
 if TYPE_CHECKING:
     from haema.nn.module import Module
@@ -370,7 +370,7 @@ def _generator(state: Any) -> Any:
     from haema.random import Generator
 
     generator = Generator()
-    generator.set_state(Tensor(np.array(state, np.int64).reshape(2)))
+    generator.set_state(to_tensor(np.array(state, np.int64).reshape(2)))
     return generator
 
 

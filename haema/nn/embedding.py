@@ -13,7 +13,7 @@ from haema.nn.module import Module
 from haema.nn.parameter import Parameter
 from haema.tensor import Tensor
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class Embedding(Module):
@@ -82,3 +82,54 @@ class Embedding(Module):
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+
+
+class EmbeddingBag(Module):
+    """Sums or means of rows of a table, one for each bag of row numbers; see ``F.embedding_bag``.
+
+    Args:
+        num_embeddings: Rows of the table.
+        embedding_dim: Size of a row.
+        mode: "mean" or "sum".
+        sparse: Must be False: gradients are dense.
+        padding_idx: A row that is left out of every bag.
+        device, dtype: "cpu"; type of the table.
+
+    Shape: (bags, length) of integers, or (elements) and offsets (bags) -> (bags, embedding_dim).
+
+    Attributes:
+        weight: W, (num_embeddings, embedding_dim), standard normal at first.
+
+    Raises:
+        HaemaError: sparse gradients are asked for.
+        ValueError: ``padding_idx`` is no row, or the mode is unknown.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        mode: str = "mean",
+        sparse: bool = False,
+        padding_idx: int | None = None,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if sparse:
+            raise HaemaError("EmbeddingBag: gradients are dense here; leave sparse out")
+        if mode not in ("sum", "mean"):
+            raise ValueError(f"EmbeddingBag: mode must be 'sum' or 'mean', not {mode!r}")
+        table = Embedding(num_embeddings, embedding_dim, padding_idx, device=device, dtype=dtype)
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.mode = mode
+        self.padding_idx = table.padding_idx
+        self.weight = table.weight
+
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
+        return F.embedding_bag(input, self.weight, offsets, self.mode, per_sample_weights, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"

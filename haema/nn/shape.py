@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from haema.nn import functional as F
+from haema.nn.functional.resampling import check_mode
 from haema.nn.module import Module
 from haema.tensor import Tensor
 
@@ -51,12 +52,13 @@ class Unflatten(Module):
 
 
 class Upsample(Module):
-    """Images of another size, each pixel taking the value of the nearest one.
+    """Images of another size, each pixel taking the value of the nearest one or lying between its neighbours.
 
     Args:
         size: Output size, for all inner axes or each.
         scale_factor: Or how many times larger.
-        mode: "nearest".
+        mode: "nearest", or "linear", "bilinear" or "trilinear" for 1, 2 or 3 inner axes.
+        align_corners: Whether the centres of the outermost pixels stay where they are; for the linear modes.
 
     Shape: (N, C, ...) -> (N, C, ...).
     """
@@ -66,19 +68,20 @@ class Upsample(Module):
         size: int | Sequence[int] | None = None,
         scale_factor: float | Sequence[float] | None = None,
         mode: str = "nearest",
+        align_corners: bool | None = None,
     ) -> None:
         super().__init__()
-        if mode != "nearest":
-            raise ValueError(f"{type(self).__name__}: mode must be 'nearest', not {mode!r}")
+        check_mode(type(self).__name__, mode)
         several = isinstance(scale_factor, (tuple, list))
         self.size = size
         self.scale_factor = (
             tuple(map(float, scale_factor)) if several else None if scale_factor is None else float(scale_factor)  # type: ignore[arg-type]
         )
         self.mode = mode
+        self.align_corners = align_corners
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.interpolate(input, self.size, self.scale_factor, self.mode)
+        return F.interpolate(input, self.size, self.scale_factor, self.mode, self.align_corners)
 
     def extra_repr(self) -> str:
         what = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"

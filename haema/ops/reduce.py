@@ -1,8 +1,8 @@
 """Reductions over axes: y[i] = combine of x[i, j] over j.
 
 ``axes`` is a sorted tuple of non-negative axes; ``keepdims`` leaves them in the result with size 1. Sums are
-NumPy's: pairwise along the last axis, row by row over the others. The gradient of ``max`` and ``min`` is shared evenly among tied elements (``amax`` in
-PyTorch); ``argmax`` names the first of them. A nan among the elements is the result.
+NumPy's: pairwise along the last axis, row by row over the others. The gradient of ``max`` and ``min`` is shared evenly
+among tied elements (``amax`` in PyTorch); ``argmax`` names the first of them. A nan among the elements is the result.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ import numpy as np
 from haema import creation, dtypes
 from haema.autograd import enable_grad, no_grad
 from haema.errors import InputError
-from haema.tensor import Tensor
+from haema.tensor import Tensor, to_array
 
 Number = Any
 """A Python number or a tensor without axes."""
@@ -39,7 +39,9 @@ def is_zero(value: Number) -> bool:
 def scalars(dtype: np.dtype, *values: Number) -> list[Tensor]:
     """``values`` as tensors without axes, of one type."""
     return [
-        (v.to(dtype) if v.ndim == 0 else v.to(dtype).reshape(())) if isinstance(v, Tensor) else Tensor(v, dtype)
+        (v.to(dtype) if v.ndim == 0 else v.to(dtype).reshape(()))
+        if isinstance(v, Tensor)
+        else Tensor._wrap(to_array(v, dtype))
         for v in values
     ]
 
@@ -381,7 +383,8 @@ class Optimizer:
         if not isinstance(value, (Tensor, np.ndarray, int, float)):
             return copy.deepcopy(value)
         shared = name in self.together
-        x = Tensor(value, None if shared and hasattr(value, "dtype") else dtypes.float32 if shared else p.dtype)
+        kind = None if shared and hasattr(value, "dtype") else dtypes.float32 if shared else p.dtype
+        x = Tensor._wrap(to_array(value, kind))
         if not shared and x.ndim and x.shape != p.shape:
             raise InputError(
                 f"{self._name}: the saved {name!r} has shape {x.shape}, and its parameter has shape {p.shape}"

@@ -1,6 +1,7 @@
 """Training: the loop, what is measured, and what happens around it.
 
     Trainer      fit, evaluate, predict
+    learn_table  a table and its target -> a trainer that predicts
     History      the values of each epoch; plot, diagnosis
     Callback     EarlyStopping, Checkpoint, LearningRateSchedule, CSVLog, TimeLimit, GradientNorms, ...
     metrics      accuracy, f1, roc_auc, r2, ... as functions
@@ -22,10 +23,12 @@ from haema.train.predictions import METRICS
 from haema.train.progress import CSVLog, ProgressBar
 from haema.train.run import Run
 from haema.train.schedule import LearningRateSchedule
+from haema.train.tables.use import learn_table
 from haema.train.trainer import Trainer
 
 __all__ = [
     "Trainer",
+    "learn_table",
     "History",
     "Diagnosis",
     "Run",

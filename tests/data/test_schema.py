@@ -127,6 +127,16 @@ def test_of_very_many_categories_the_frequent_ones_are_kept():
     assert (codes[0] > 1, codes[1] > 1, codes[2]) == (True, True, 1)
 
 
+def test_how_many_categories_are_kept_can_be_said():
+    frame = pd.DataFrame({"a": ["x", "y", "z", "x", "y", "x"], "n": range(6)})
+    schema = TableSchema.infer(frame, most_categories=2)
+    assert schema.columns[0].categories == ("x", "y")
+    assert schema.notes == ["column 'a': it has 3 categories, of which the 2 most frequent are told apart"]
+    schema = TableSchema.infer(frame, least_rows=3)
+    assert schema.columns[0].categories == ("x",)
+    assert schema.transform(frame).codes[:, 0].tolist() == [2, 1, 1, 2, 1, 2]
+
+
 def test_dates():
     schema = TableSchema.infer(pd.DataFrame({"c": ["2020-02-03", "2020-01-01", None]}))
     assert schema.numeric_names == [

@@ -13,6 +13,7 @@ import haema as hm
 import haema.nn.functional as F
 from haema import io, nn
 from haema.errors import HaemaError, InputError
+from haema.io.container import FORMAT, write_container
 
 
 @pytest.fixture
@@ -188,8 +189,8 @@ def test_a_model_that_its_constructor_does_not_make(path):
 def test_what_is_no_model(path):
     with pytest.raises(TypeError, match="save takes a module or a dict of names and tensors, not a list"):
         hm.save([1], path)
-    with pytest.raises(TypeError, match="'lr' is a float and no tensor; nested dicts and numbers are written by"):
-        hm.save({"lr": 0.1}, path)
+    with pytest.raises(TypeError, match="notes go with a model or a dict of tensors; put them into the nested dict"):
+        hm.save({"lr": 0.1}, path, meta={"a": 1})
     with pytest.raises(HaemaError, match="a Linear stands where plain values are right"):
         hm.save(nn.Linear(1, 1), path, meta={"scaler": nn.Linear(1, 1)})
     with pytest.raises(InputError, match="there is no folder"):
@@ -233,9 +234,23 @@ def test_others_files_are_read_by_us(path):
         hm.load(path)
 
 
-def test_a_checkpoint_is_no_model(path):
-    io.save_checkpoint({"epoch": 1}, path)
-    with pytest.raises(InputError, match=r"holds a checkpoint and no model; haema\.io\.load_checkpoint reads it"):
+def test_a_nested_dict_is_a_checkpoint(path):
+    model = nn.Linear(2, 1)
+    optimizer = hm.optim.Adam(model.parameters())
+    model(hm.ones(1, 2)).sum().backward()
+    optimizer.step()
+    hm.save({"epoch": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, path)
+    for found in (hm.load(path, map_location="cpu", weights_only=True), io.load_checkpoint(path)):
+        assert found["epoch"] == 3
+        assert (found["model"]["weight"] == model.weight).all()
+        optimizer.load_state_dict(found["optimizer"])
+    with pytest.raises(HaemaError, match="there is no device 'cuda:0'"):
+        hm.load(path, map_location="cuda:0")
+
+
+def test_no_model(path):
+    write_container(path, {}, {"format": FORMAT, "kind": "sketch"})
+    with pytest.raises(InputError, match="holds a sketch and no model"):
         hm.load(path)
 
 

@@ -31,6 +31,7 @@ LAYERS = {
     "Identity": [(lambda: nn.Identity(), (2, 3))],
     "Bilinear": [(lambda: nn.Bilinear(2, 3, 2), (3, 2), (3, 3))],
     "Embedding": [],  # tested below: its input is not differentiable
+    "EmbeddingBag": [],  # likewise
     "Conv1d": [(lambda: nn.Conv1d(2, 3, 3, 2, 1, 2), (2, 2, 7))],
     "Conv2d": [
         (lambda: nn.Conv2d(2, 3, (2, 3), (2, 1), (1, 0), (1, 2)), (1, 2, 4, 5)),

@@ -154,6 +154,7 @@ def test_padding_of_the_lecture():
 
 
 X = hm.zeros(2, 3, 4, 4)
+ROWS, TABLE = hm.zeros(2, 2).long(), hm.zeros(3, 2)
 REFUSALS = [
     (lambda: nn.Conv2d(4, 2, 3)(X), ShapeError, r"Conv2d: .*\(2, 3, 4, 4\) has 3 channels.*needs 4"),
     (lambda: nn.Conv2d(3, 2, 5)(X), ShapeError, r"Conv2d: .*\(2, 3, 4, 4\).*too small for a kernel of \(5, 5\)"),
@@ -235,7 +236,20 @@ REFUSALS = [
     (lambda: F.one_hot(hm.zeros(0).long()), InputError, "give num_classes"),
     (lambda: F.one_hot(hm.tensor([0.5])), DTypeError, "class numbers are integers"),
     (lambda: nn.Upsample(scale_factor=2, mode="cubic"), ValueError, "mode must be 'nearest'"),
-    (lambda: F.interpolate(X, 2, mode="linear"), ValueError, "mode must be 'nearest'"),
+    (lambda: F.interpolate(X, 2, mode="cubic"), ValueError, "mode must be 'nearest', 'linear'"),
+    (lambda: F.interpolate(X, 2, mode="linear"), ShapeError, "linear is for 1 inner axes"),
+    (lambda: F.interpolate(X, 2, align_corners=True), ValueError, "align_corners is for the linear modes"),
+    (lambda: nn.EmbeddingBag(3, 2, sparse=True), HaemaError, "gradients are dense here"),
+    (lambda: nn.EmbeddingBag(3, 2, mode="max"), ValueError, "mode must be 'sum' or 'mean'"),
+    (lambda: F.embedding_bag(ROWS, TABLE, mode="max"), ValueError, "mode must be 'sum' or 'mean'"),
+    (lambda: F.embedding_bag(ROWS, TABLE, per_sample_weights=TABLE), ValueError, "are for mode 'sum'"),
+    (
+        lambda: F.embedding_bag(ROWS, TABLE, mode="sum", per_sample_weights=TABLE),
+        ShapeError,
+        r"weights of shape \(3, 2",
+    ),
+    (lambda: F.embedding_bag(ROWS[0], TABLE), ShapeError, "needs a matrix of row numbers, or a vector and offsets"),
+    (lambda: F.embedding_bag(ROWS[0], TABLE, TABLE), ShapeError, "offsets are a vector of integers, not float32"),
     (lambda: nn.Upsample()(X), ValueError, "give either size or scale_factor"),
     (lambda: F.interpolate(X, (1, 2, 3)), ValueError, "needs one number or 2"),
     (lambda: F.interpolate(X, 0), ShapeError, "leaves nothing"),

@@ -21,6 +21,8 @@ NUMBERS = {  # what a constructor needs, by the name of the argument
     "in_features": 3, "in1_features": 2, "in2_features": 3, "out_features": 4, "num_embeddings": 5, "embedding_dim": 3,
     "in_channels": 4, "out_channels": 6, "num_features": 4, "num_groups": 2, "num_channels": 4, "normalized_shape": 3,
     "kernel_size": 2, "output_size": 2, "padding": 1, "value": 0.5, "upscale_factor": 2, "downscale_factor": 2,
+    "members": 2, "hidden": 4, "outputs": 2, "sizes": [3, 4], "columns": [0, 1], "bins": [2, 0],
+    "numbers": 2, "words": [1], "holed": [1], "smooth": [0, 1], "steps": [1, 1], "classify": True, "groups": [0, 0, 1],
     "threshold": 0.1, "dim": 0, "scale_factor": 2, "unflattened_size": (2, 3), "mean": [0.5, 1.5], "std": [1.0, 2.0],
 }  # fmt: skip
 
@@ -38,7 +40,7 @@ ARGUMENTS = {  # where that is not enough
     "UpsamplingNearest2d": [None, 2],
 }
 
-ELSEWHERE = {"PrepareTable"}
+ELSEWHERE = {"PrepareTable", "TableColumns"}
 """Modules whose arguments are too many for a table; their own tests save and load them."""
 
 

@@ -229,7 +229,7 @@ REFUSED = [
     (lambda: V.topk(4), ValueError, "topk: k is 4, and axis -1 has 3 elements"),
     (lambda: X[:, :0].amax(1), ShapeError, "max: axis 1 .* is empty"),
     (lambda: V.clamp(), ValueError, "clamp: give min, max or both"),
-    (lambda: hm.where(V > 0, V), ValueError, "where: give both x and other, or neither"),
+    (lambda: hm.where(V > 0, V), ValueError, "where: give both input and other, or neither"),
     (lambda: hm.where(V, V, V), DTypeError, "where: the condition must be bool, not float32"),
     (
         lambda: hm.div(V, V, rounding_mode="up"),

@@ -77,6 +77,7 @@ from haema.nn.functional.linear import (
     bilinear,
     cosine_similarity,
     embedding,
+    embedding_bag,
     linear,
     normalize,
     one_hot,

@@ -112,6 +112,61 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     return ops.where(padded, y.detach(), y)
 
 
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    mode: str = "mean",
+    per_sample_weights: Tensor | None = None,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Sums or means of rows of a table, one for each bag of row numbers: y[b] = sum of W[x[i]] over i in bag b.
+
+    Args:
+        input: x, row numbers: (bags, length), or one vector of all bags, one behind another.
+        weight: W, (rows, features).
+        offsets: Where in the vector each bag begins, the first at 0, in order; only for a vector.
+        mode: "sum" or "mean"; a bag without elements gives 0.
+        per_sample_weights: A factor for each element, of the shape of x; only for sums.
+        padding_idx: A row that is left out.
+
+    Returns:
+        (bags, features).
+
+    Raises:
+        ValueError: another mode, or weights and not sums.
+        ShapeError: the input is no vector or matrix, or the offsets or the weights do not fit it.
+        DTypeError, InputError: the row numbers are not integers, or out of range.
+    """
+    if mode not in ("sum", "mean"):
+        raise ValueError(f"embedding_bag: mode must be 'sum' or 'mean', not {mode!r}")
+    if per_sample_weights is not None and mode != "sum":
+        raise ValueError("embedding_bag: per_sample_weights are for mode 'sum'")
+    if input.ndim not in (1, 2) or (input.ndim == 1) == (offsets is None):
+        raise ShapeError(
+            f"embedding_bag: needs a matrix of row numbers, or a vector and offsets, not shape {tuple(input.shape)}"
+            f" with{'out' if offsets is None else ''} offsets"
+        )
+    if per_sample_weights is not None and per_sample_weights.shape != input.shape:
+        raise ShapeError(f"embedding_bag: weights of shape {per_sample_weights.shape} for a {input.shape} input")
+    rows = embedding(input, weight, padding_idx)
+    counted = ops.cast(convert(input, dtypes.int64) >= 0, dtype=weight.dtype)
+    if padding_idx is not None:
+        counted = ops.cast(convert(input, dtypes.int64) != padding_idx % weight.shape[0], dtype=weight.dtype)
+    rows = rows * (counted if per_sample_weights is None else counted * per_sample_weights).unsqueeze(-1)
+    if offsets is None:
+        total, count = rows.sum(1), counted.sum(1)
+    else:
+        if offsets.ndim != 1 or offsets.dtype.kind not in "iu":
+            raise ShapeError(f"embedding_bag: offsets are a vector of integers, not {offsets.dtype} {offsets.shape}")
+        place = input._constant(np.arange(input.numel()).reshape(-1, 1), dtypes.int64)
+        bag = (place >= convert(offsets, dtypes.int64)).sum(1) - 1  # how many bags have begun
+        n = offsets.numel()
+        total = rows.new_zeros((n, weight.shape[1])).index_add(0, bag, rows)
+        count = counted.new_zeros(n).index_add(0, bag, counted)
+    return total if mode == "sum" else total / count.clamp(min=1).unsqueeze(-1)
+
+
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Rows of zeros with a 1 at the class number.
 

@@ -135,7 +135,7 @@ class TableColumns(Module):
         numeric = (numeric - np.asarray(self.center)) / np.asarray(self.scale)
         there = [str(c) for c in frame.columns]
         bags = [_bag(frame.iloc[:, there.index(c)], words) for c, words in self.words.items() if words]
-        return np.concatenate([numeric.clip(-1e30, 1e30), arrays.codes, *bags], axis=1).astype(np.float32)
+        return np.concatenate([numeric.clip(-1e15, 1e15), arrays.codes, *bags], axis=1).astype(np.float32)
 
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -190,22 +190,22 @@ def _with_hours(frame: pd.DataFrame, clocks: list[str], source: str) -> pd.DataF
             continue
         frame = frame.copy(deep=False)
         cells = frame.iloc[:, there.index(name)]
+        known: dict[str, float] = {"": np.nan}
         hours = np.full(len(frame), np.nan)
-        for i, cell in enumerate(cells):
-            if not isinstance(cell, str) and (cell is None or cell != cell):
-                continue
-            if not str(cell).strip():
-                continue
-            match = _CLOCK.match(str(cell).strip())
-            if match is None:
-                from haema.data.csvfile import line_namer
+        for i, cell in enumerate(cells.astype(object).where(cells.notna(), "").tolist()):
+            text = str(cell).strip()
+            if text not in known:
+                match = _CLOCK.match(text)
+                if match is None:
+                    from haema.data.csvfile import line_namer
 
-                raise InputError(
-                    f"column {name!r} of {source} holds {str(cell)!r} on {line_namer(frame)(i)}, where a time "
-                    "such as 07:30 is right"
-                )
-            hour, minute, second = (int(g or 0) for g in match.groups())
-            hours[i] = hour + minute / 60 + second / 3600
+                    raise InputError(
+                        f"column {name!r} of {source} holds {text!r} on {line_namer(frame)(i)}, where a time "
+                        "such as 07:30 is right"
+                    )
+                hour, minute, second = (int(g or 0) for g in match.groups())
+                known[text] = hour + minute / 60 + second / 3600
+            hours[i] = known[text]
         frame[frame.columns[there.index(name)]] = hours
     return frame
 

@@ -27,7 +27,7 @@ class TableFeatures(Module):
     Args:
         numbers: P, the number of numbers.
         sizes: How many codes each category has.
-        words: W, the number of words.
+        words: The number of words of each text, W together.
         holed: Positions of the numbers that had holes in training.
         bins: Bins of each number.
         outputs: Columns of the target.
@@ -41,7 +41,7 @@ class TableFeatures(Module):
         self,
         numbers: int,
         sizes: list[int],
-        words: int,
+        words: list[int],
         holed: list[int],
         bins: list[int],
         outputs: int,
@@ -61,12 +61,22 @@ class TableFeatures(Module):
     def smooth(self) -> int:
         """Width of what the smooth network sees."""
         before = 1 + self.numbers + len(self.holes.columns) + self.statistics.features
-        return before + sum(self.one_hot.sizes) + self.words
+        return before + sum(self.one_hot.sizes) + sum(self.words)
 
     @property
     def steps(self) -> int:
         """Width of the piecewise linear encoding, which the stepwise network sees in addition."""
         return sum(self.bins.bins)
+
+    @property
+    def groups(self) -> tuple[list[int], list[int]]:
+        """The number, category or text behind each column of y but the first: of the smooth part, and of the steps."""
+        p, q = self.numbers, self.numbers + len(self.sizes)
+        statistics = [p + j for j in self.statistics.columns for _ in range(self.statistics.outputs + 1)]
+        one_hot = [p + j for j, size in zip(self.one_hot.columns, self.one_hot.sizes, strict=True) for _ in range(size)]
+        words = [q + i for i, count in enumerate(self.words) for _ in range(count)]
+        steps = [j for j, count in enumerate(self.bins.bins) for _ in range(count)]
+        return [*range(p), *self.holes.columns, *statistics, *one_hot, *words], steps
 
     @property
     def place_of_statistics(self) -> slice:
@@ -82,4 +92,4 @@ class TableFeatures(Module):
         return cat([*parts, self.bins(numbers)], 1)
 
     def extra_repr(self) -> str:
-        return f"{self.numbers + len(self.sizes) + self.words} -> {self.smooth} + {self.steps}"
+        return f"{self.numbers + len(self.sizes) + sum(self.words)} -> {self.smooth} + {self.steps}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from haema.creation import arange, ones, tensor, zeros
+from haema.creation import arange, full, ones, zeros
 from haema.errors import InputError
 from haema.functions.shaping import cat
 from haema.nn import functional as F
@@ -25,8 +25,8 @@ class TableNet(Module):
     of the K is trained without one fold of the rows; w and the shrinkage a are chosen on what they say of these.
 
     Args:
-        smooth: Width of what both kinds see, the first columns of x; one of them is 1.
-        steps: Width of what only the stepwise ones see.
+        smooth: The table's column behind each column of x that both kinds see; the first of these, 1, is left out.
+        steps: The same of the columns that only the stepwise ones see.
         hidden: Width of the hidden layers.
         outputs: The number of classes, or of the numbers to be predicted.
         members: K.
@@ -34,7 +34,7 @@ class TableNet(Module):
         dropout: Share of the hidden units that are dropped in training, the same ones of a row in all members.
 
     Shapes:
-        x: (N, smooth + steps).
+        x: (N, 1 + len(smooth) + len(steps)).
         fold: (N,), the number of each row's fold, for training.
         y: (N, outputs). In training (M, N, outputs + 1): the outputs of the M members of the kinds that still
             learn, and 0 where a row is of the member's own fold, else 1.
@@ -53,8 +53,8 @@ class TableNet(Module):
 
     def __init__(
         self,
-        smooth: int,
-        steps: int,
+        smooth: list[int],
+        steps: list[int],
         hidden: int,
         outputs: int,
         members: int,
@@ -62,12 +62,12 @@ class TableNet(Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.smooth_width, self.width = smooth, smooth + steps
+        self.smooth_width, self.width = 1 + len(smooth), 1 + len(smooth) + len(steps)
         self.members, self.classify = members, classify
         self.dropout = dropout
         self.smooth_networks = ParallelMLP(members, smooth, hidden, outputs)
-        self.stepwise_networks = ParallelMLP(members, smooth + steps, hidden, outputs)
-        self.register_buffer("weights", tensor([0.5, 0.5]))
+        self.stepwise_networks = ParallelMLP(members, [*smooth, *steps], hidden, outputs)
+        self.register_buffer("weights", full((2,), 0.5))
         self.register_buffer("shrink", ones(()))
         self.register_buffer("mean", zeros(outputs))
         self.register_buffer("std", ones(outputs))
@@ -84,7 +84,7 @@ class TableNet(Module):
         Args:
             kind: 0: smooth; 1: stepwise.
             x: (N, width), or (K, N, width) with rows for each member.
-            kept: Factors of the hidden units, (depth, N, hidden), or None.
+            kept: Factors of the hidden units, (N, hidden), or None.
         """
         return self.kinds[kind](x[..., : self.smooth_width] if kind == 0 else x, kept)
 
@@ -109,6 +109,5 @@ class TableNet(Module):
         outside = outside.unsqueeze(-1)  # (K, N, 1)
         kept = None
         if self.dropout > 0:
-            depth, hidden = len(self.smooth_networks.hidden), self.smooth_networks.last.in_features
-            kept = F.dropout(ones(depth, x.shape[0], hidden, dtype=x.dtype), self.dropout)
+            kept = F.dropout(ones(x.shape[0], self.smooth_networks.last.in_features, dtype=x.dtype), self.dropout)
         return cat([cat([self.of_kind(i, x, kept), outside], -1) for i in (0, 1) if self.learning[i]], 0)

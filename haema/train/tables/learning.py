@@ -23,14 +23,16 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class MembersLoss:
-    """The mean loss of all members over the rows that are not of their own fold.
+    """The mean loss of all members over the rows that are not of their own fold, and a price on their open gates.
 
         classes    l = -sum over c of ((1 - smoothing) [c = y] + smoothing / C) log softmax(x)_c
         numbers    l = mean over k of (x_k - y_k)^2
+        gates      sparsity * mean over members of sum |g|
 
     Args:
         classify: Whether classes are predicted.
         smoothing: Share of the target that is spread over all classes; default 0.05.
+        sparsity: The price of a gate; default 0.
 
     Shapes:
         output: (M, N, outputs + 1) as `TableNet` gives it in training; or (N, outputs) as otherwise, of which the
@@ -38,8 +40,9 @@ class MembersLoss:
         y: Class ids (N,), or numbers (N, outputs) or (N,).
     """
 
-    def __init__(self, classify: bool, smoothing: float = 0.05) -> None:
-        self.classify, self.smoothing = classify, smoothing
+    def __init__(self, classify: bool, smoothing: float = 0.05, sparsity: float = 0.0) -> None:
+        self.classify, self.smoothing, self.sparsity = classify, smoothing, sparsity
+        self.net: TableNet | None = None
         self.__name__ = "members_cross_entropy" if classify else "members_mse"
 
     def each(self, x: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -55,7 +58,11 @@ class MembersLoss:
             return self.each(output, y).mean()
         counts = output[..., -1]
         each = self.each(output[..., :-1], y, self.smoothing)
-        return (each * counts).sum() / counts.sum().clamp(min=1.0)
+        loss = (each * counts).sum() / counts.sum().clamp(min=1.0)
+        if self.sparsity > 0 and self.net is not None:
+            for gate in (kind.gate for kind, learns in zip(self.net.kinds, self.net.learning, strict=True) if learns):
+                loss = loss + gate.abs().sum() * (self.sparsity / output.shape[0])
+        return loss
 
 
 class KeepBest(Callback):
@@ -117,7 +124,7 @@ class KeepBest(Callback):
     def on_fit_end(self, run: Run) -> None:
         net: TableNet = run.model
         net.learning = [True, True]
-        if not self._rows:
+        if not all(self._weights):  # the training did not even begin
             return
         for kind in (0, 1):
             net.kinds[kind].load_state_dict(self._weights[kind])
@@ -178,9 +185,9 @@ class KeepBest(Callback):
             net.weights.copy_(from_numpy(np.array([w, 1 - w], np.float32)))
             if not loss.classify:
                 p = (outputs[0] * w + outputs[1] * (1 - w)).numpy().astype(np.float64)
-                y = truth.numpy().reshape(p.shape).astype(np.float64)
-                below = np.square(p).sum() + 2 * np.square(y).mean()
-                net.shrink.fill_(float(np.clip((p * y).sum() / max(below, 1e-12), 0, 1)))
+                t = truth.numpy().reshape(p.shape).astype(np.float64)
+                below = np.square(p).sum() + 2 * np.square(t).mean()
+                net.shrink.fill_(float(np.clip((p * t).sum() / max(below, 1e-12), 0, 1)))
 
     # -- state ------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ prior, so that a tiny or hopeless table gives the mean.
     epochs    60 (1000 / rows)^0.4, from 14 to 400
     members   10 below 300 rows (5 below 20), else so many that rows epochs members is a million, from 1 to 5
     folds     the members, but 5 or more; 10 from 20 000 rows on
+    rate      0.0015 sqrt(batch / 128) from 0.0015 to 0.003 for the smooth networks, 0.003 for the stepwise ones, six
+              times that for gates
+    gates     cost 0.01 each, less beyond 20 columns or 5000 rows
 """
 
 from __future__ import annotations
@@ -38,6 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["TablePlan", "even_batch", "table_plan"]
 
 
+Numbers = tuple[float, ...]
+GATE_RATE = 6.0
+"""Learning rate of the gates over that of the weights."""
+
+
 @dataclass(frozen=True)
 class TablePlan(Plan):
     """A plan whose network learns from a matrix that is made of the table once.
@@ -46,12 +54,14 @@ class TablePlan(Plan):
         prepared: The training rows, ready to be learned from.
         center, scale: Mean and standard deviation of the numbers to be predicted; empty for classes.
         members: Networks of each kind.
+        stepwise_rate: Learning rate of the stepwise networks over that of the smooth ones.
     """
 
     prepared: Prepared | None = None
-    center: tuple[float, ...] = ()
-    scale: tuple[float, ...] = ()
+    center: Numbers = ()
+    scale: Numbers = ()
     members: int = 1
+    stepwise_rate: float = 1.0
     has_folds: bool = True
 
     def learner(self, model: Any) -> Any:
@@ -78,7 +88,17 @@ class TablePlan(Plan):
     def make_optimizer(self, parameters: Any) -> Any:
         from haema import optim
 
-        return optim.AdamW(parameters, lr=self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay)
+        parameters = list(parameters)
+        half = len(parameters) // 2  # those of the smooth networks come first, and both kinds have equally many
+        groups = []
+        for kind, rate in ((parameters[:half], self.lr), (parameters[half:], self.lr * self.stepwise_rate)):
+            weights, gates = [p for p in kind if p.ndim == 3], [p for p in kind if p.ndim == 2]
+            groups.append({"params": weights, "lr": rate, "weight_decay": self.weight_decay})
+            groups.append({"params": gates, "lr": rate * GATE_RATE, "weight_decay": 0.0})
+        return optim.AdamW(groups, betas=(0.9, 0.99))
+
+    def _rates(self) -> list[float]:
+        return [self.lr * kind * gate for kind in (1.0, self.stepwise_rate) for gate in (1.0, GATE_RATE)]
 
     def schedule(self, rows: int) -> Callback:
         from haema.train.schedule import LearningRateSchedule
@@ -87,7 +107,7 @@ class TablePlan(Plan):
         return LearningRateSchedule(
             "OneCycleLR",
             per="step",
-            max_lr=self.lr,
+            max_lr=self._rates(),
             total_steps=steps,
             pct_start=0.1,
             div_factor=100,
@@ -118,18 +138,21 @@ def table_plan(data: Data) -> TablePlan:
     members = min(members, folds)
     numbers = fold_numbers(data.y, folds, classify)
     classes = len(data.classes or []) if classify else None
-    center, scale = (), () if classify else _moments(data)
-    if not classify:
-        center, scale = _moments(data)
+    center, scale = ((), ()) if classify else _moments(data)
     y = data.y if classify else _scaled(data.y, center, scale)
     prepared = prepare_table(data.x, y, classes, numbers, data.source)
     batch = even_batch(rows, min(512, max(32 if rows < 200 else 64, 2 ** round(math.log2(rows / 32)))))
+    groups = prepared.features.groups
+    sparsity = 0.01 * min(1.0, 20 / (1 + max((*groups[0], *groups[1]), default=0))) * min(1.0, 5000 / rows)
+    loss = MembersLoss(classify, sparsity=sparsity)
+    rate = min(max(1.5e-3 * math.sqrt(batch / 128), 1.5e-3), 3e-3)
     return TablePlan(
         model="table",
-        build=_builder(prepared, y, classes, members, center, scale),
-        loss=MembersLoss(classify),
+        build=_builder(prepared, y, classes, members, center, scale, loss),
+        loss=loss,
         metrics=("accuracy",) if classify else ("r2", "rmse", "mae"),
-        lr=min(max(1.5e-3 * math.sqrt(batch / 128), 1.5e-3), 3e-3),
+        lr=rate,
+        stepwise_rate=3e-3 / rate,
         epochs=epochs,
         batch_size=batch,
         weight_decay=0.02,
@@ -145,21 +168,22 @@ def _builder(
     y: np.ndarray,
     classes: int | None,
     members: int,
-    center: tuple[float, ...],
-    scale: tuple[float, ...],
+    center: Numbers,
+    scale: Numbers,
+    loss: MembersLoss,
 ) -> Callable[[], Any]:
     rows = len(y)
 
     def build() -> Any:
         net = TableNet(
-            prepared.features.smooth,
-            prepared.features.steps,
+            *prepared.features.groups,
             hidden=128 if rows < 10_000 else 256,
             outputs=len(scale) if classes is None else classes,
             members=members,
             classify=classes is not None,
             dropout=0.1 if rows < 20_000 else 0.05,
         )
+        loss.net = net
         with no_grad():
             if classes is None:
                 net.mean.copy_(tensor(center))
@@ -173,7 +197,7 @@ def _builder(
     return build
 
 
-def _moments(data: Data) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _moments(data: Data) -> tuple[Numbers, Numbers]:
     """Mean and standard deviation of the target's columns; 1 where it does not vary."""
     assert data.y is not None
     y = data.y.reshape(len(data.y), -1)
@@ -184,7 +208,7 @@ def _moments(data: Data) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _scaled(y: np.ndarray, center: tuple[float, ...], scale: tuple[float, ...]) -> np.ndarray:
+def _scaled(y: np.ndarray, center: Numbers, scale: Numbers) -> np.ndarray:
     """The numbers standardised, (N, K)."""
     return (y.reshape(len(y), -1) - np.asarray(center)) / np.asarray(scale)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "fold_numbers", "prepare_table"]
 
-MOST_BINS = 24
+MOST_BINS = 32
 BUDGET = 640
 """Bins of all numbers together, about."""
 
@@ -87,7 +87,7 @@ def prepare_table(
     bins = PiecewiseLinear.of(numbers, most, levels)
     texts = [columns.schema.category_names.index(c) for c in columns.words if c in columns.schema.category_names]
     holed = np.flatnonzero(np.isnan(numbers).any(axis=0)).tolist()
-    words = len(columns.names) - p
+    words = [len(w) for w in columns.words.values()]
     features = TableFeatures(p, columns.sizes, words, holed, bins.bins, targets.shape[1], texts)
     features.bins.load_state_dict(bins.state_dict())
     own = fit_statistics(features.statistics, codes, targets, folds)
