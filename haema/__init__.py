@@ -244,6 +244,7 @@ from haema.random import (
     set_rng_state,
 )
 from haema.tensor import Tensor
+from haema.threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 

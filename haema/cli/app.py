@@ -44,7 +44,8 @@ def _main(
 
 def _print_json(found: dict[str, Any]) -> None:
     """One object on one line; what is not a number in JSON is null."""
-    sys.stdout.write(json_.dumps(_plain(found), ensure_ascii=False, allow_nan=False) + "\n")
+    ascii = not (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json_.dumps(_plain(found), ensure_ascii=ascii, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 

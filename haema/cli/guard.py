@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import sys
@@ -41,6 +42,9 @@ def say(sentence: str) -> None:
 
 def run(argv: list[str]) -> int:
     """Run the command line ``argv`` and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal without the letters of a name is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _command(argv)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 import time
@@ -136,6 +137,8 @@ def predict(path: str, source: str, out: str | None) -> int:
         raise InputError(f"{source} has a column {both!r} already, where the prediction would stand; rename it")
     if out is None:
         with writing("standard output"):
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8")  # as in a file: the cells are data, whatever the terminal
             _table(sys.stdout, columns + names, rows, cells)
             sys.stdout.flush()
         return len(outputs)

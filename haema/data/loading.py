@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Data", "load"]
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
+_EMPTY = "in a file NA, None and ? are empty, too"
 
 
 @dataclass(frozen=True)
@@ -289,10 +290,10 @@ def _column_values(
 
     holes = np.flatnonzero(column.isna().to_numpy())
     if len(holes) == len(column):
-        raise InputError(f"{name} is empty in all {len(column)} rows; choose a column with values")
+        raise InputError(f"{name} is empty in all {len(column)} rows; choose a column with values ({_EMPTY})")
     if len(holes):
         more = f" and in {len(holes) - 1} more rows" if len(holes) > 1 else ""
-        raise InputError(f"{name} is empty on {line(int(holes[0]))}{more}; fill it in or delete the row")
+        raise InputError(f"{name} is empty on {line(int(holes[0]))}{more}; fill it in or delete the row ({_EMPTY})")
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
         raise InputError(_dates(name))
     if isinstance(column.dtype, _categorical()):

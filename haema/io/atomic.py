@@ -27,7 +27,7 @@ def atomic_write(
     Args:
         path: the file to write; a symbolic link is followed, an existing file keeps its permissions.
         mode: ``"wb"`` (default) or ``"w"``.
-        encoding: of text; UTF-8 unless given.
+        encoding: of text; UTF-8 unless given. What it cannot encode is written as an escape such as ``\\udcff``.
         newline: as in ``open``.
 
     Yields:
@@ -46,6 +46,7 @@ def atomic_write(
         raise ValueError(f"atomic_write: mode is {mode!r}; it writes whole files, so 'wb' or 'w' is right")
     if mode == "w" and encoding is None:
         encoding = "utf-8"
+    errors = "backslashreplace" if mode == "w" else None  # for the names of files that are no text
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if os.path.isdir(target):
@@ -54,7 +55,7 @@ def atomic_write(
         raise InputError(f"cannot write {os.fspath(path)}: there is no folder {folder}; make it first")
     regular = os.path.isfile(target) or not os.path.exists(target)
     if not regular:
-        with open(target, mode, encoding=encoding, newline=newline) as file:
+        with open(target, mode, encoding=encoding, errors=errors, newline=newline) as file:
             yield file
         return
 
@@ -65,7 +66,7 @@ def atomic_write(
     except OSError as error:
         raise InputError(f"cannot write {os.fspath(path)}: {_reason(error)} in folder {folder}") from None
     try:
-        with open(descriptor, mode, encoding=encoding, newline=newline) as file:
+        with open(descriptor, mode, encoding=encoding, errors=errors, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

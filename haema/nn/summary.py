@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +10,14 @@ from typing import Any
 
 from haema.autograd import no_grad
 from haema.creation import zeros
+from haema.executor import active, using
 from haema.nn.module import Module
+from haema.ops.contract import multiplications
+from haema.ops.core import Op
 from haema.random import get_rng_state, set_rng_state
 from haema.tensor import Tensor
 
 __all__ = ["Row", "Summary", "summary"]
-
-_DENSE = {"Linear", "Conv1d", "Conv2d", "Conv3d", "Perceptron"}
-_TRANSPOSED = {"ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"}
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Row:
         output: Shape of its output, a list of shapes if there are several, None if it was not called.
         parameters: Number of its own parameters, without those below it and without those counted before.
         trainable: How many of them are learned.
-        multiply_adds: Products that are summed in one pass, of dense layers and convolutions.
+        multiply_adds: Products that are summed in one pass: those of matrix products and convolutions.
         activations: Bytes of its output.
         leaf: Whether it has no modules below.
     """
@@ -142,9 +141,7 @@ class Summary:
             console.print(Text(f"{name + ':':<24}{value}"))
 
 
-def summary(
-    model: Module, input_shape: Any, *, batch_size: int = 1, dtype: Any = None, show: bool = True
-) -> Summary:
+def summary(model: Module, input_shape: Any, *, batch_size: int = 1, dtype: Any = None, show: bool = True) -> Summary:
     """A table of ``model``: the modules, their output shapes, parameters and multiply-adds; printed and returned.
 
     Zeros are sent through the model once, in evaluation mode and off the tape. Afterwards modes, buffers and the
@@ -174,8 +171,16 @@ def summary(
                 seen.add(id(parameter))
                 row.parameters += parameter.numel()
                 row.trainable += parameter.numel() if parameter.requires_grad else 0
-    with _undisturbed(model), no_grad():
-        handles = [m.register_forward_hook(lambda m, x, y: _note(rows[id(m)], m, x, y)) for m in model.modules()]
+    counting = _Counting(active())
+
+    def leave(module: Module, args: Any, output: Any) -> None:
+        _note(counting.at_work.pop(), output)
+
+    with _undisturbed(model), no_grad(), using(counting):
+        handles = [m.register_forward_hook(leave) for m in model.modules()]
+        handles += [
+            m.register_forward_pre_hook(lambda m, x: counting.at_work.append(rows[id(m)])) for m in model.modules()
+        ]
         try:
             model(*inputs)
         finally:
@@ -228,20 +233,33 @@ def _undisturbed(model: Module) -> Iterator[None]:
         set_rng_state(state)
 
 
-def _note(row: Row, module: Module, args: Any, output: Any) -> None:
-    """What a call of ``module`` says about its row."""
+def _note(row: Row, output: Any) -> None:
+    """What a call of a module says about its row."""
     tensors = [y for y in (output if isinstance(output, (tuple, list)) else [output]) if isinstance(y, Tensor)]
     shapes = [y.shape for y in tensors]
     row.output = shapes[0] if len(shapes) == 1 else shapes
     row.activations += sum(y.numel() * y.itemsize for y in tensors)
-    weight = module._parameters.get("weight")
-    names = {cls.__name__ for cls in type(module).__mro__}
-    if weight is None or not tensors:
-        return
-    if names & _DENSE:
-        row.multiply_adds += tensors[0].numel() * math.prod(weight.shape[1:])
-    elif names & _TRANSPOSED and args:
-        row.multiply_adds += args[0].numel() * math.prod(weight.shape[1:])
+
+
+class _Counting:
+    """An executor that lets another one work, and counts the products of contractions for the module at work.
+
+    Attributes:
+        at_work: Rows of the modules that have been called and have not returned, the innermost last.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+        self.at_work: list[Row] = []
+
+    def run(self, op: Op, arrays: Any, params: dict[str, Any]) -> Any:
+        """The result of ``op``."""
+        if op.family == "contract" and self.at_work:
+            self.at_work[-1].multiply_adds += multiplications(params["spec"], *(a.shape for a in arrays))
+        return self.real.run(op, arrays, params)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
 
 def _shape(shape: Any) -> str:

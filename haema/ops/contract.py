@@ -19,8 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from haema.ops.core import Op, Spec, same_dtype
+from haema.threads import shared
 
 Axes = tuple[int, ...]
+
+
+def multiplications(spec: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> int:
+    """How many products a contraction adds up: the product of all its axes' sizes."""
+    x, w, _ = parse(spec)
+    return math.prod({**dict(zip(x, x_shape, strict=True)), **dict(zip(w, w_shape, strict=True))}.values())
 
 
 class Plan(NamedTuple):
@@ -77,6 +84,11 @@ def plan(spec: str) -> Plan:
     )
 
 
+def _product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Matrix products, (batch..., M, K) times (batch..., K, N)."""
+    return shared(x.size * w.shape[-1], np.matmul, x, w)
+
+
 class Contract(Op):
     """y = contraction of x and w by ``spec``."""
 
@@ -102,13 +114,13 @@ class Contract(Op):
         x = x.transpose(p.x_axes)
         w = w.transpose(p.w_axes)
         if p.batch <= 1 and p.m == 1 and p.k == 1 and p.n == 1:
-            y = np.matmul(x, w)
+            y = _product(x, w)
         else:
             b, m, n = x.shape[: p.batch], x.shape[p.batch : p.batch + p.m], w.shape[p.batch + p.k :]
             k = math.prod(x.shape[p.batch + p.m :])
             x = x.reshape(*b, math.prod(m), k)  # (batch..., M, K)
             w = w.reshape(*b, k, math.prod(n))  # (batch..., K, N)
-            y = np.matmul(x, w).reshape((*b, *m, *n))
+            y = _product(x, w).reshape((*b, *m, *n))
         y = y.transpose(p.out_axes)
         return y if y.flags.c_contiguous else y.copy()  # row-major, so that view() works on every product
 

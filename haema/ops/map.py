@@ -105,9 +105,10 @@ def _where(c: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^-x) without overflow, to full relative precision on both sides."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)  # e stands for e^x where x < 0
+    """1 / (1 + e^-x): where e^-x overflows to infinity the result is 0, which is right to rounding."""
+    y = np.exp(np.negative(x))
+    y += 1
+    return np.reciprocal(y)
 
 
 def _only(c: Any, g: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from haema.errors import InputError
@@ -17,6 +19,10 @@ __all__ = ["draw"]
 
 TRAIN, VALID, BEST, INK, FAINT = "#1f6f8b", "#e07a3f", "#3a3a3a", "#333333", "#d9d9d9"
 _FORMATS = (".png", ".svg", ".pdf")
+_WIDER = re.compile(
+    "(Noto Sans CJK|Source Han Sans|Nanum|Malgun|Apple SD Gothic|Hiragino Sans|PingFang|Microsoft YaHei|Yu Gothic|"
+    "WenQuanYi|Arial Unicode|Unifont)"
+)
 
 
 def draw(history: History, path: str | os.PathLike[str], title: str | None = None) -> None:
@@ -48,10 +54,20 @@ def draw(history: History, path: str | os.PathLike[str], title: str | None = Non
     for i, name in enumerate(names):
         _panel(figure.add_subplot(1, len(names), i + 1), history, name, best)
     if title:
-        figure.suptitle(title, color=INK, fontsize=12, fontweight="bold")
+        title = title.encode("utf-8", "replace").decode()  # the name of a file may hold bytes that are no text
+        family = ["sans-serif", *_wider_fonts()] if not title.isascii() else None
+        figure.suptitle(title, color=INK, fontsize=12, fontweight="bold", fontfamily=family, parse_math=False)
     changing = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[ending]  # left out: same run, same bytes
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # where no font has a letter, there is a box
         figure.savefig(file, format=ending[1:], metadata={changing: None})  # type: ignore[arg-type]
+
+
+def _wider_fonts() -> list[str]:
+    """The installed fonts known to have the letters of many languages."""
+    from matplotlib.font_manager import get_font_names
+
+    return sorted(name for name in get_font_names() if _WIDER.match(name))
 
 
 def _panel(axes: Any, history: History, name: str, best: int) -> None:

@@ -1,5 +1,6 @@
 """Whatever is wrong: one sentence that names it, exit status 2, nothing half-written."""
 
+import os
 import resource
 import shutil
 import struct
@@ -206,6 +207,18 @@ def test_full_disk(trained, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_predictions_overwrite_nothing_that_is_read(models, tmp_path):
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    for out in ("flowers.haema", "flowers.csv", "./flowers.csv"):
+        sentence = models("predict", "flowers.haema", "flowers.csv", "--out", out).sentence
+        assert f"--out is {out}, which is read and would be overwritten" in sentence
+    words = ("predict", "flowers.haema", "flowers.csv", "--out")
+    assert "there is no folder none" in models(*words, "none/p.csv").sentence
+    assert "--out is ''" in models(*words, "").sentence
+    assert "--out is '.'" in models(*words, ".").sentence
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
 def test_full_device(models):
     assert (
         "cannot write /dev/full: no space left"
@@ -228,6 +241,28 @@ def test_full_or_closed_output(trained, words):
         err = p.stderr.read()
     assert err == b""
     assert p.returncode == 141
+
+
+def test_a_terminal_without_the_letters(trained, tmp_path, monkeypatch):
+    """The output was a failure of encoding where standard output is not UTF-8."""
+    import json
+
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    table = tmp_path / "\u00e4.csv"
+    table.write_text("note," + flowers(30).replace("\n", "\n\ud45c,").removesuffix("\ud45c,"), encoding="utf-8")
+    done = process(["predict", "flowers.haema", table], trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1].startswith("\ud45c,")
+    done = process(["evaluate", "flowers.haema", table, "--json"], trained)
+    assert json.loads(done.stdout)["data"] == str(table)
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    name = os.fsdecode(b"\xff.csv")
+    (tmp_path / name).write_text(flowers(30))
+    done = process(["train", name, "--target", "species", "--model", "linear", "--epochs", "1"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {p.suffix for p in tmp_path.iterdir()} == {".csv", ".haema", ".png", ".txt"}
 
 
 def test_not_enough_memory_and_other_failures(monkeypatch, capsys):

@@ -98,6 +98,8 @@ def test_labels_of_images_are_classes_however_many():
     [
         (np.float32(3), None, "x is the single number 3.0, where one row per sample is right"),
         (np.zeros((0, 3)), None, "x has no rows"),
+        (np.zeros((3, 0)), None, r"x has shape \(3, 0\); one or more values per row are right"),
+        (np.zeros((3, 8, 0), np.uint8), None, r"x has shape \(3, 8, 0\); one or more values per row are right"),
         (np.array(["a"]), None, "x is of type <U1, where numbers are right"),
         (np.array([1 + 2j]), None, "x is of type complex128, where numbers are right"),
         (np.array([{}, {}], object), None, "x is of type object"),

@@ -71,6 +71,17 @@ def test_messages_name_the_line_of_the_file(tmp_path):
     assert data.load(tmp_path / "t.csv").x.shape == (3, 2)
 
 
+def test_a_link_to_nowhere_is_not_suggested_for_itself(tmp_path):
+    (tmp_path / "iris.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(InputError, match=r"there is no file or folder .*iris\.csv$"):
+        data.load(tmp_path / "iris.csv")
+
+
+def test_texts_among_numbers_may_be_classes_on_request():
+    frame = pd.DataFrame({"a": range(41), "y": [*map(str, range(40)), "other"]})
+    assert data.load(frame, "y", task="classification").classes[-1] == "other"
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -100,6 +100,13 @@ def test_the_picture_is_a_png_with_a_size(tmp_path, epochs):
     assert path.read_bytes() == first
 
 
+@pytest.mark.parametrize("title", ["\ud45c.csv: mlp", "a$\\frac{x$.csv", "\udcff.csv"])
+def test_any_name_of_a_file_can_stand_above_the_picture(tmp_path, title):
+    """No font with its letters, no mathematics, no bytes that are no text stop the picture or add a warning."""
+    history([1, 0.5], [1, 0.6]).plot(tmp_path / "curves.png", title=title)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
 def test_other_pictures(tmp_path):
     h = history(FALLING)
     h.plot(tmp_path / "curves.svg")
