@@ -8,14 +8,12 @@ digits.checkpoint     the state to go on from; gone when the run is finished
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from haema.errors import InputError
+from haema.io.atomic import remove_leftovers
 
 __all__ = ["ENDING", "RunFiles"]
 
@@ -75,13 +73,8 @@ class RunFiles:
 
     def clean(self) -> None:
         """Remove what a killed run left half-written beside its files."""
-        folder = os.path.dirname(self.model) or "."
         for path in (self.model, self.picture, self.report, self.checkpoint):
-            name = os.path.basename(path)
-            for left in glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.*.tmp")):
-                if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.tmp", os.path.basename(left)):
-                    with contextlib.suppress(OSError):
-                        os.unlink(left)
+            remove_leftovers(path)
 
 
 def _suggested(data: str) -> str:

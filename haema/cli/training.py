@@ -453,5 +453,5 @@ def _write(outcome: Outcome) -> None:
         history.plot(files.picture, title=f"{outcome.card.source}: {outcome.plan.model}")
     with writing(files.report):
         write_report(outcome)
-    if os.path.exists(files.checkpoint):
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(files.checkpoint)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import IO, Any
 
 from haema.errors import InputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "remove_leftovers"]
 
 
 @contextlib.contextmanager
@@ -66,6 +67,7 @@ def atomic_write(
     except OSError as error:
         raise InputError(f"cannot write {os.fspath(path)}: {_reason(error)} in folder {folder}") from None
     try:
+        _lock(descriptor)
         with open(descriptor, mode, encoding=encoding, errors=errors, newline=newline) as file:
             yield file
             file.flush()
@@ -78,6 +80,38 @@ def atomic_write(
             os.unlink(beside)
         raise
     _sync_folder(folder)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Removes what processes that were killed left half-written beside ``path``; what others still write stays."""
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    for entry in os.listdir(folder):
+        if not re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.tmp", entry):
+            continue
+        beside = os.path.join(folder, entry)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(beside, os.O_RDWR)
+            try:
+                if _lock(descriptor):
+                    os.unlink(beside)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Marks a file as being written until it is closed, be it by a kill; False where another process does so."""
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk without such locks
+        return True
+    return True
 
 
 def _reason(error: OSError) -> str:

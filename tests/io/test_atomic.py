@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from haema.errors import HaemaError, InputError
-from haema.io.atomic import atomic_write
+from haema.io.atomic import atomic_write, remove_leftovers
 
 
 def test_writes_bytes_and_leaves_nothing_beside(tmp_path):
@@ -103,3 +103,39 @@ def test_refuses_modes_that_read_or_append(tmp_path):
 def test_input_error_is_a_haema_error_and_a_value_error():
     assert issubclass(InputError, HaemaError)
     assert issubclass(InputError, ValueError)
+
+
+def test_removes_what_a_kill_left_and_nothing_else(tmp_path):
+    """A second run in a folder took away the file that the first was just writing."""
+    path = tmp_path / "a.txt"
+    for name in (".a.txt.0123abcd.tmp", ".a.txt.notes.tmp", ".b.txt.0123abcd.tmp"):
+        (tmp_path / name).write_text("half")
+    with atomic_write(path) as file:
+        file.write(b"whole")
+        remove_leftovers(path)
+    assert path.read_bytes() == b"whole"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.txt.notes.tmp", ".b.txt.0123abcd.tmp", "a.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError(38, "no such locks"), None])
+def test_where_there_are_no_locks_leftovers_go_all_the_same(tmp_path, monkeypatch, error):
+    import sys
+
+    if error is None:
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        import fcntl
+
+        def flock(descriptor, operation):
+            raise error
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / ".a.txt.0123abcd.tmp").write_text("half")
+    remove_leftovers(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_cannot_be_encoded_is_escaped(tmp_path):
+    with atomic_write(tmp_path / "a.txt", "w") as file:
+        file.write("\udcff.csv")
+    assert (tmp_path / "a.txt").read_bytes() == b"\\udcff.csv"

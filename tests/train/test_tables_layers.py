@@ -61,6 +61,9 @@ def test_one_hot():
     expected = [[1, 0, 0, 0, 0, 1], [0, 1, 0, 1, 0, 0], [0, 0, 1, 0, 1, 0]]
     close(nn.OneHot([3, 3], [0, 1])(x), expected)
     assert nn.OneHot([], [])(x).shape == (3, 0)
+    layer = nn.OneHot([3, 2], [0, 1])
+    layer.see(np.array([[0, 1], [2, 1]]))
+    close(layer(hm.tensor([[0, 1], [1, 0], [2, 1]])), [[1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 1, 0, 1]])
     with pytest.raises(ValueError, match=r"OneHot: 1 columns have 2 sizes"):
         nn.OneHot([3, 3], [0])
 

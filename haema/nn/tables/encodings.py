@@ -131,28 +131,42 @@ def _edges(v: np.ndarray, most: int, most_levels: int) -> np.ndarray:
 class OneHot(Module):
     """Category codes as ones among zeros.
 
-        y[offset_j + x_j] = 1, the others 0
+        y[offset_j + x_j] = seen[offset_j + x_j], the others 0
+
+    A code that no training row has (a hole, or an unknown category, where training had none) gives zeros: behind it
+    stand weights that were never learned.
 
     Args:
         sizes: How many codes each column has.
         columns: Positions of those columns in x.
 
+    Attributes:
+        seen: 1 for each code that training has, (sum of sizes,); all at first, until ``see``.
+
     Shapes:
         x: (N, Q), whole numbers of any type; y: (N, sum of sizes).
     """
+
+    seen: Tensor
 
     def __init__(self, sizes: list[int], columns: list[int]) -> None:
         super().__init__()
         if len(sizes) != len(columns):
             raise ValueError(f"OneHot: {len(columns)} columns have {len(sizes)} sizes")
         self.sizes, self.columns = sizes, columns
+        self.register_buffer("seen", zeros(sum(sizes)) + 1)
+
+    def see(self, x: np.ndarray) -> None:
+        """Take note of the codes in the training rows ``x``, (N, Q)."""
+        parts = [np.isin(np.arange(size), x[:, j]) for j, size in zip(self.columns, self.sizes, strict=True)]
+        self.seen.data.copy_(np.concatenate([*parts, np.zeros(0, bool)]).astype(np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         parts = [
             (x[:, j : j + 1] == arange(size, dtype=x.dtype)).to(x.dtype)
             for j, size in zip(self.columns, self.sizes, strict=True)
         ]
-        return cat(parts, 1) if parts else x[:, :0]
+        return cat(parts, 1) * self.seen.to(x.dtype) if parts else x[:, :0]
 
     def extra_repr(self) -> str:
         return f"{len(self.sizes)} columns -> {sum(self.sizes)}"

@@ -90,6 +90,7 @@ def prepare_table(
     words = [len(w) for w in columns.words.values()]
     features = TableFeatures(p, columns.sizes, words, holed, bins.bins, targets.shape[1], texts)
     features.bins.load_state_dict(bins.state_dict())
+    features.one_hot.see(codes)
     own = fit_statistics(features.statistics, codes, targets, folds)
     with no_grad():
         parts = [features(from_numpy(matrix[i : i + 4096])).numpy() for i in range(0, rows, 4096)]
