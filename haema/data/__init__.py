@@ -1,9 +1,9 @@
 """Data: reading it, dividing it, and serving it in batches.
 
-    load            one entrance for CSV, NPZ, IDX, folders of images, frames and arrays -> Data
-    split           rows for training and testing, every class in proportion
-    TableSchema     a training table's columns, which turn any later table into arrays
-    DataLoader      mini-batches of a Dataset, as in torch.utils.data
+load            one entrance for CSV, NPZ, IDX, folders of images, frames and arrays -> Data
+split           rows for training and testing, every class in proportion
+TableSchema     a training table's columns, which turn any later table into arrays
+DataLoader      mini-batches of a Dataset, as in torch.utils.data
 """
 
 from haema.data.builtin import digits

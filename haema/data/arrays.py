@@ -136,8 +136,7 @@ def read_npz(
             if not found:
                 there = f"the arrays {', '.join(map(repr, stored.files))}" if stored.files else "no arrays"
                 raise InputError(
-                    f"{name} holds {there}, where inputs called 'x' (or 'x_train') and labels called 'y' "
-                    "are right"
+                    f"{name} holds {there}, where inputs called 'x' (or 'x_train') and labels called 'y' are right"
                 )
             return found
     except InputError:

@@ -157,9 +157,7 @@ def _scan(text: str, delimiter: str, name: str, strict: bool) -> tuple[list[str]
     return columns, lines
 
 
-def _field_counts(
-    text: str, rows: Iterator[list[str]], delimiter: str, head: int
-) -> Iterator[tuple[int, bool]]:
+def _field_counts(text: str, rows: Iterator[list[str]], delimiter: str, head: int) -> Iterator[tuple[int, bool]]:
     """The number of fields of every row after the header on line ``head``, and whether it is blank."""
     if '"' in text:
         for row in rows:

@@ -161,8 +161,7 @@ def find_pairs(folder: Path) -> dict[str, Path]:
         known = pairs.setdefault(part, path)
         if known.name.removesuffix(".gz") != path.name.removesuffix(".gz"):
             raise InputError(
-                f"{folder} holds several files of {part} images, {known.name} and {path.name}; "
-                "name the one you mean"
+                f"{folder} holds several files of {part} images, {known.name} and {path.name}; name the one you mean"
             )
     if labels and not pairs:
         expected = re.sub("labels", "images", labels[0].name, flags=re.IGNORECASE).replace("idx1", "idx3")

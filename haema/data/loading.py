@@ -131,8 +131,7 @@ def load(
             raise InputError(f"load: target is {target!r}, but an array has no column names; pass the labels")
         return _from_arrays(source, "x", request.target, "y", "arrays", request)
     raise InputError(
-        f"load: the source is a {type(source).__name__}, where a path, a DataFrame, an array or a "
-        "pair (x, y) is right"
+        f"load: the source is a {type(source).__name__}, where a path, a DataFrame, an array or a pair (x, y) is right"
     )
 
 
@@ -193,9 +192,7 @@ def _load_class_folders(folder: Path, request: _Request) -> Data:
     return _from_images(paths, labels, folder, str(folder), request)
 
 
-def _from_images(
-    paths: list[Path], labels: list[str] | None, folder: Path, source: str, request: _Request
-) -> Data:
+def _from_images(paths: list[Path], labels: list[str] | None, folder: Path, source: str, request: _Request) -> Data:
     # The labels first: whatever is wrong with them is found before thousands of images are read.
     if labels is not None and request.labels:
         _check_class_folders(sorted(set(labels)), folder, request.classes)
@@ -282,9 +279,7 @@ def _from_frame(frame: pd.DataFrame, source: str, request: _Request) -> Data:
     return Data("table", frame, y, classes, target if isinstance(target, str) else None, task, source)
 
 
-def _column_values(
-    column: pd.Series, name: str, line: Callable[[int], str]
-) -> tuple[np.ndarray, list[Any] | None]:
+def _column_values(column: pd.Series, name: str, line: Callable[[int], str]) -> tuple[np.ndarray, list[Any] | None]:
     """A target column's values without pandas' types, and the order of its categories where it has one."""
     from pandas.api import types
 

@@ -140,11 +140,7 @@ class TableSchema:
     @property
     def notes(self) -> list[str]:
         """A sentence for each column that is ignored or read in a way that its user should know."""
-        return [
-            f"column {c.name!r}{' is ignored' * (c.kind == 'ignored')}: {c.note}"
-            for c in self.columns
-            if c.note
-        ]
+        return [f"column {c.name!r}{' is ignored' * (c.kind == 'ignored')}: {c.note}" for c in self.columns if c.note]
 
     def to_json(self) -> dict[str, Any]:
         """The schema as what JSON can hold; defaults are left out."""

@@ -12,9 +12,7 @@ from haema.errors import InputError
 __all__ = ["split"]
 
 
-def split(
-    y: Any, shares: Sequence[float] = (0.8, 0.2), stratify: bool = True, seed: int = 0
-) -> tuple[np.ndarray, ...]:
+def split(y: Any, shares: Sequence[float] = (0.8, 0.2), stratify: bool = True, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Divides the rows 0..n-1 into as many parts as there are shares.
 
     Stratified, a class of m rows gives each part floor(m share) rows, and what is left over goes one by one

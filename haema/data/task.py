@@ -106,8 +106,7 @@ def encode_target(
             if label not in known:
                 where = line(int(np.flatnonzero(codes == i)[0]))
                 raise InputError(
-                    f"{name} holds {label!r} on {where}, which is no class of the model; "
-                    f"{suggest(label, classes)}"
+                    f"{name} holds {label!r} on {where}, which is no class of the model; {suggest(label, classes)}"
                 )
         return np.array([known[label] for label in names], dtype=np.int64)[codes], list(classes), task
     if len(names) == 1:

@@ -103,7 +103,7 @@ from haema.nn.pooling import (
     StochasticPool1d,
     StochasticPool2d,
 )
-from haema.nn.preprocessing import PrepareTable, RestoreScale, Standardize
+from haema.nn.preprocessing import MinMaxScale, PrepareTable, RestoreScale, Standardize
 from haema.nn.shape import Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, UpsamplingNearest2d
 from haema.nn.summary import summary
 from haema.nn.tables import (
@@ -141,7 +141,7 @@ __all__ = [
     "HalfSquaredError", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "PoissonNLLLoss",
     "RMSELoss", "SmoothL1Loss",
     "Flatten", "PixelShuffle", "PixelUnshuffle", "Unflatten", "Upsample", "UpsamplingNearest2d",
-    "PrepareTable", "RestoreScale", "Standardize",
+    "MinMaxScale", "PrepareTable", "RestoreScale", "Standardize",
     "HoleIndicator", "OneHot", "ParallelLinear", "ParallelMLP", "PiecewiseLinear", "SoftClip", "TableColumns",
     "TableFeatures", "TableNet", "TargetStatistics",
     "summary",

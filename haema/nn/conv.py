@@ -96,15 +96,11 @@ class _Convolution(Module):
         if self.padding_mode != "zeros":
             batched(name, input, self.axes)  # the message about its axes before that about the border
             input, padding = F.pad(input, self._borders(), mode=self.padding_mode), 0
-        return conv(
-            name, self.axes, input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        return conv(name, self.axes, input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         ones = (1,) * self.axes
-        parts = [
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        ]
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
         if self.padding != (0,) * self.axes:
             parts.append(f"padding={self.padding}")
         if self.dilation != ones:
@@ -313,9 +309,7 @@ class Unfold(Module):
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-        )
+        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Fold(Module):

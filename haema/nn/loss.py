@@ -247,9 +247,7 @@ class PoissonNLLLoss(_Loss):
         reduction: "mean", "sum" or "none".
     """
 
-    def __init__(
-        self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.log_input = log_input
         self.full = full

@@ -323,7 +323,7 @@ class Module(Tree):
     def config(self) -> dict[str, Any]:
         """The architecture below here as JSON-able data; see `haema.nn.architecture.describe`.
 
-            {"type": "Linear", "args": {"in_features": 64, "out_features": 10}}
+        {"type": "Linear", "args": {"in_features": 64, "out_features": 10}}
         """
         from haema.nn import architecture
 

@@ -20,7 +20,7 @@ from haema.tensor import Tensor
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PrepareTable", "RestoreScale", "Standardize"]
+__all__ = ["MinMaxScale", "PrepareTable", "RestoreScale", "Standardize"]
 
 
 class Standardize(Module):
@@ -71,6 +71,53 @@ class Standardize(Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.mean)} features" if len(self.mean) > 1 else "1 feature"
+
+
+class MinMaxScale(Module):
+    """Scales each feature, or each channel of images, to the interval from 0 to 1.
+
+        y[:, c, ...] = (x[:, c, ...] - low[c]) / (high[c] - low[c])
+
+    What lies outside the training part's extremes comes out below 0 or above 1. A feature that never changes is only
+    shifted. Pixels from 0 to 255 become numbers from 0 to 1 by ``MinMaxScale([0] * C, [255] * C)``.
+
+    Args:
+        low: C numbers.
+        high: C numbers, none below its ``low``.
+
+    Shapes:
+        x: (N, C, ...) of any type; y: the same, in the type of the module.
+
+    Raises:
+        ValueError: there are not equally many numbers, or a ``high`` is below its ``low``.
+    """
+
+    low: Tensor
+    range: Tensor
+
+    def __init__(self, low: list[float], high: list[float]) -> None:
+        super().__init__()
+        if len(low) != len(high) or any(a > b for a, b in zip(low, high, strict=True)):
+            raise ValueError(
+                f"MinMaxScale: {len(low)} lowest and {len(high)} highest numbers, equally many and none of these below "
+                "its lowest"
+            )
+        self.register_buffer("low", tensor([float(v) for v in low]), persistent=False)
+        spans = [b - a if b > a else 1.0 for a, b in zip(low, high, strict=True)]
+        self.register_buffer("range", tensor(spans), persistent=False)
+
+    @staticmethod
+    def of(x: np.ndarray) -> MinMaxScale:
+        """With the extremes of x, (N, C, ...)."""
+        axes = (0, *range(2, x.ndim))
+        return MinMaxScale(x.min(axis=axes).tolist(), x.max(axis=axes).tolist())
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return (x.to(self.low.dtype) - self.low.reshape(shape)) / self.range.reshape(shape)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.low)} features" if len(self.low) > 1 else "1 feature"
 
 
 def _parts(x: np.ndarray) -> Any:

@@ -140,7 +140,6 @@ class Put(Indexing):
             gv = gv.where(stays, 0)
         return [gx, gv] + [None] * len(indices)
 
-
     def _last(self, record: Any, indices: list[Any]) -> Any:
         """For each write, whether no later one overwrote it: write the numbers of the writes, and read them back."""
         axes = tuple(range(len(indices)))

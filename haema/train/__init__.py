@@ -1,10 +1,10 @@
 """Training: the loop, what is measured, and what happens around it.
 
-    Trainer      fit, evaluate, predict
-    learn_table  a table and its target -> a trainer that predicts
-    History      the values of each epoch; plot, diagnosis
-    Callback     EarlyStopping, Checkpoint, LearningRateSchedule, CSVLog, TimeLimit, GradientNorms, ...
-    metrics      accuracy, f1, roc_auc, r2, ... as functions
+Trainer      fit, evaluate, predict
+learn_table  a table and its target -> a trainer that predicts
+History      the values of each epoch; plot, diagnosis
+Callback     EarlyStopping, Checkpoint, LearningRateSchedule, CSVLog, TimeLimit, GradientNorms, ...
+metrics      accuracy, f1, roc_auc, r2, ... as functions
 """
 
 from haema.train import metrics

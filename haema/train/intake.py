@@ -242,9 +242,7 @@ class Intake:
         if self.targets is None or self.targets.tail != self._tail:  # of a model whose head was exchanged, too
             assert self._tail is not None
             kind = None if self.loss is None else self.loss.kind
-            self.targets = infer_targets(
-                y, self._tail, kind, last=self.last, task=self.task, classes=self._classes
-            )
+            self.targets = infer_targets(y, self._tail, kind, last=self.last, task=self.task, classes=self._classes)
         return self.targets
 
     # -- weights ------------------------------------------------------------------
@@ -325,4 +323,3 @@ def share_of_most_frequent(source: Source, targets: Targets) -> float:
     if targets.task != "classification" or not isinstance(source, Rows) or not source.truth.size:
         return 0.0
     return float(np.bincount(source.truth.reshape(-1)).max() / source.truth.size)
-

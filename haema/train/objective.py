@@ -1,14 +1,14 @@
 """What a trainer minimises: a loss by name, class, instance or function, and how its value is weighted.
 
-    name              module               truth            the model's output is
-    cross_entropy     CrossEntropyLoss     class ids        logits, (N, C)
-    nll               NLLLoss              class ids        log probabilities, (N, C)
-    multi_margin      MultiMarginLoss      class ids        scores, (N, C)
-    bce_with_logits   BCEWithLogitsLoss    0, 1             logits, (N,) or (N, K)
-    bce               BCELoss              0, 1             probabilities, (N,) or (N, K)
-    mse, mae          MSELoss, L1Loss      numbers          numbers
-    huber, smooth_l1  HuberLoss, ...       numbers          numbers
-    half_squared_error, rmse               numbers          numbers
+name              module               truth            the model's output is
+cross_entropy     CrossEntropyLoss     class ids        logits, (N, C)
+nll               NLLLoss              class ids        log probabilities, (N, C)
+multi_margin      MultiMarginLoss      class ids        scores, (N, C)
+bce_with_logits   BCEWithLogitsLoss    0, 1             logits, (N,) or (N, K)
+bce               BCELoss              0, 1             probabilities, (N,) or (N, K)
+mse, mae          MSELoss, L1Loss      numbers          numbers
+huber, smooth_l1  HuberLoss, ...       numbers          numbers
+half_squared_error, rmse               numbers          numbers
 """
 
 from __future__ import annotations

@@ -106,9 +106,7 @@ class Targets:
             return y.reshape(len(y), *self.tail)
         if self.form == "given" or y.shape[1:] == self.tail:
             return y
-        raise InputError(
-            f"{name} has shape {y.shape} and the model's output {(len(y), *self.tail)}; they must agree"
-        )
+        raise InputError(f"{name} has shape {y.shape} and the model's output {(len(y), *self.tail)}; they must agree")
 
     def labels(self, ids: np.ndarray) -> np.ndarray:
         """Class ids as the labels they stand for."""

@@ -1,8 +1,8 @@
 """The trainer: a model, a loss and an optimizer, and data of many kinds.
 
-    trainer = hm.Trainer(model, optimizer="adam", metrics=["accuracy"], seed=0)
-    history = trainer.fit(X, Y, epochs=20, validation=0.2, callbacks=[hm.EarlyStopping()])
-    trainer.evaluate(X_test, Y_test);  trainer.predict(X_new)
+trainer = hm.Trainer(model, optimizer="adam", metrics=["accuracy"], seed=0)
+history = trainer.fit(X, Y, epochs=20, validation=0.2, callbacks=[hm.EarlyStopping()])
+trainer.evaluate(X_test, Y_test);  trainer.predict(X_new)
 """
 
 from __future__ import annotations
@@ -402,4 +402,3 @@ def _check_counts(epochs: int, batch_size: int) -> None:
 
 def _normalises_batches(model: Any) -> bool:
     return any(type(m).__name__.startswith("BatchNorm") for m in model.modules())
-

@@ -167,9 +167,7 @@ def test_images_without_labels_have_none_and_say_so(mnist):
     (mnist / "train-labels-idx1-ubyte.gz").unlink()
     d = data.load(mnist / "train-images-idx3-ubyte.gz")
     assert (d.y, d.classes, d.task) == (None, None, None)
-    assert d.notes == (
-        "train-images-idx3-ubyte.gz has no file of labels beside it, so its images have no labels",
-    )
+    assert d.notes == ("train-images-idx3-ubyte.gz has no file of labels beside it, so its images have no labels",)
 
 
 def test_labels_can_be_left_alone(mnist):

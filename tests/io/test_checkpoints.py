@@ -98,9 +98,9 @@ plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_si
 keys = st.text(max_size=4) | st.sampled_from(["$", "type", "a.b", "a"]) | st.integers(0, 3)
 values = st.recursive(
     plain | numbers.map(lambda v: hm.tensor(np.array(v))),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(keys, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(keys, inner, max_size=3)
+    ),
     max_leaves=10,
 )
 shared_path = [HealthCheck.function_scoped_fixture]

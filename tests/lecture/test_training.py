@@ -120,8 +120,7 @@ def test_t2_scales_differ_until_they_are_normalised():
     assert height == pytest.approx(0.36)
     assert mass == pytest.approx(20.5)
     assert mass / height == pytest.approx(56.94, abs=0.01)
-    low, high = people.amin(0), people.amax(0)
-    scaled = nn.Standardize(low.tolist(), (high - low).tolist())(people)
+    scaled = nn.MinMaxScale.of(people.numpy())(people)
     assert scaled.tolist() == [[1, 1], [0, 0]], "min-max: from 0 to 1"
 
 
@@ -134,8 +133,7 @@ def test_t2_min_max_and_z_score_are_fitted_on_the_training_set_only():
     assert hm.allclose(y.std(0, correction=0), hm.ones(2), atol=1e-4)
     expected = (test - train.mean(0)) / train.std(0, correction=0)
     assert hm.allclose(z(test), expected, rtol=1e-3), "with the training set's numbers"
-    low, high = train.amin(0), train.amax(0)
-    minmax = nn.Standardize(low.tolist(), (high - low).tolist())
+    minmax = nn.MinMaxScale.of(train.numpy())
     assert minmax(train).amin(0).tolist() == pytest.approx([0, 0], abs=1e-5)
     assert minmax(train).amax(0).tolist() == pytest.approx([1, 1], abs=1e-5)
     assert minmax(test).min() < 0

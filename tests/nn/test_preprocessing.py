@@ -32,6 +32,18 @@ def test_standardize_leaves_constants_finite():
     assert y.numpy().tolist() == [[0, 0]] * 4
 
 
+def test_min_max_scale():
+    x = np.array([[2.0, 5.0, -1.0], [4.0, 5.0, 1.0], [3.0, 5.0, 0.0]])
+    layer = nn.MinMaxScale.of(x)
+    assert layer(hm.tensor(x)).tolist() == [[0, 0, 0], [1, 0, 1], [0.5, 0, 0.5]]
+    assert layer(hm.tensor([[6.0, 6.0, -2.0]])).tolist() == [[2, 1, -0.5]]
+    pixels = nn.MinMaxScale([0], [255])(hm.tensor(np.array([[[[0, 51, 255]]]], np.uint8)))
+    assert pixels.reshape(-1).tolist() == pytest.approx([0, 0.2, 1])
+    for low, high in (([0.0], [1.0, 2.0]), ([1.0], [0.0])):
+        with pytest.raises(ValueError, match="MinMaxScale: "):
+            nn.MinMaxScale(low, high)
+
+
 def test_standardize_refuses():
     with pytest.raises(ValueError, match="1 means and 2 deviations"):
         nn.Standardize([0.0], [1.0, 2.0])

@@ -45,9 +45,7 @@ MAKE = {
     TimeLimit: lambda folder: TimeLimit(1000),
     ProgressBar: lambda folder: ProgressBar(file=python_io.StringIO()),
 }
-ALL = [
-    c for c in vars(train_room).values() if inspect.isclass(c) and issubclass(c, Callback) and c is not Callback
-]
+ALL = [c for c in vars(train_room).values() if inspect.isclass(c) and issubclass(c, Callback) and c is not Callback]
 
 
 def made(cls, folder):

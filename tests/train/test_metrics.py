@@ -75,9 +75,7 @@ def test_weighted_average_where_the_counted_classes_do_not_occur():
 def test_averages_over_classes_that_do_not_occur():
     for zero in (0.0, 1.0):
         ours = metrics.recall([0, 1], [0, 1], labels=[5, 6], average="weighted", zero_division=zero)
-        theirs = quietly(
-            sk.recall_score, [0, 1], [0, 1], labels=[5, 6], average="weighted", zero_division=zero
-        )
+        theirs = quietly(sk.recall_score, [0, 1], [0, 1], labels=[5, 6], average="weighted", zero_division=zero)
         assert ours == theirs
     assert metrics.log_loss([0, 1], [[1, 0], [0, 1]]) == pytest.approx(0, abs=1e-12)
 

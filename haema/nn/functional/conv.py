@@ -107,9 +107,7 @@ def conv(
     return unbatched(_with_bias(row_major(y), bias), had_batch)
 
 
-def _columns(
-    x: Tensor, lead: int, kernel: tuple[int, ...], step: tuple[int, ...], spread: tuple[int, ...]
-) -> Tensor:
+def _columns(x: Tensor, lead: int, kernel: tuple[int, ...], step: tuple[int, ...], spread: tuple[int, ...]) -> Tensor:
     """(lead axes, N, *image) as (lead axes, *kernel, N, *image): what stands at each place of the kernel, a view.
 
     Each new axis is moved in front before the next is made, so that the image's own axes are always the last ones
@@ -237,9 +235,7 @@ def conv_transpose1d(
     dilation: Sizes = 1,
 ) -> Tensor:
     """Transposed convolution over one axis; see ``conv_transpose2d``. weight (C, O / groups, K)."""
-    return conv_transpose(
-        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return conv_transpose("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
@@ -272,9 +268,7 @@ def conv_transpose2d(
 
     Source: V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016, section 4.
     """
-    return conv_transpose(
-        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return conv_transpose("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose3d(
@@ -288,9 +282,7 @@ def conv_transpose3d(
     dilation: Sizes = 1,
 ) -> Tensor:
     """Transposed convolution over three axes; see ``conv_transpose2d``."""
-    return conv_transpose(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return conv_transpose("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:

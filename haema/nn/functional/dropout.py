@@ -43,9 +43,7 @@ def _drop(
     def function(x: Tensor) -> Tensor:
         scale = 0.0 if p == 1 else 1 / (1 - p)
         with autograd.no_grad():
-            noise = ops.where(
-                _kept(x, shape, p, generator), x._constant(scale, x.dtype), x._constant(0, x.dtype)
-            )
+            noise = ops.where(_kept(x, shape, p, generator), x._constant(scale, x.dtype), x._constant(0, x.dtype))
         return ops.mul(x, noise)
 
     return in_place(function, input, inplace)

@@ -79,9 +79,7 @@ def batch_norm(
 
     Source: S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, algorithm 1.
     """
-    _check_channels(
-        "batch_norm", input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
-    )
+    _check_channels("batch_norm", input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     scale, shift = _per_channel(weight, input.ndim), _per_channel(bias, input.ndim)
     if not training:
         if running_mean is None or running_var is None:

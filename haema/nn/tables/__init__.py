@@ -1,10 +1,10 @@
 """Modules for tables: from cells to numbers, and the networks that learn from them.
 
-    TableColumns       a table -> a matrix of scaled numbers, category codes and words
-    TableFeatures      that matrix -> what the networks see:
-        SoftClip, HoleIndicator, PiecewiseLinear, OneHot, TargetStatistics
-    TableNet           two kinds of networks, several of each side by side:
-        ParallelMLP, ParallelLinear
+TableColumns       a table -> a matrix of scaled numbers, category codes and words
+TableFeatures      that matrix -> what the networks see:
+    SoftClip, HoleIndicator, PiecewiseLinear, OneHot, TargetStatistics
+TableNet           two kinds of networks, several of each side by side:
+    ParallelMLP, ParallelLinear
 """
 
 from haema.nn.tables.columns import TableColumns

@@ -1,7 +1,7 @@
 """Learning from tables: the default plan, and a short way to use it.
 
-    learn_table    a table and its target -> a trainer that predicts
-    table_plan     all choices, from rows, columns and task
+learn_table    a table and its target -> a trainer that predicts
+table_plan     all choices, from rows, columns and task
 """
 
 from haema.train.tables.learning import KeepBest, MembersLoss

@@ -118,8 +118,10 @@ class KeepBest(Callback):
         run.log(name, min(self._last))
         if not any(net.learning):
             net.learning = [True, True]  # so that the model is complete; no step comes any more
-            run.stop(f"the {KINDS[0]} networks were best in epoch {self.best_epoch[0]} and the {KINDS[1]} ones in "
-                     f"epoch {self.best_epoch[1]}, and have not got better since")
+            run.stop(
+                f"the {KINDS[0]} networks were best in epoch {self.best_epoch[0]} and the {KINDS[1]} ones in "
+                f"epoch {self.best_epoch[1]}, and have not got better since"
+            )
 
     def on_fit_end(self, run: Run) -> None:
         net: TableNet = run.model
