@@ -61,18 +61,33 @@ def houses() -> Table:
     sold = _dates(rng, n)
     pool = rng.random(n) < 0.1
     log_price = (
-        8 + 0.75 * np.log(area) + 0.1 * np.log(lot) + effect[quarter] - 0.004 * (2020 - built)
-        + 0.12 * (built > 2000) + 0.004 * garage_area + 0.08 * garage
+        8
+        + 0.75 * np.log(area)
+        + 0.1 * np.log(lot)
+        + effect[quarter]
+        - 0.004 * (2020 - built)
+        + 0.12 * (built > 2000)
+        + 0.004 * garage_area
+        + 0.08 * garage
         + pd.Series(condition).map({"poor": -0.25, "fair": -0.08, "good": 0.0, "excellent": 0.12}).to_numpy()
-        + 0.15 * pool * (area > 120) + 0.00015 * (sold - pd.Timestamp("2019-01-01")).dt.days.to_numpy()
+        + 0.15 * pool * (area > 120)
+        + 0.00015 * (sold - pd.Timestamp("2019-01-01")).dt.days.to_numpy()
         + rng.normal(0, 0.12, n)
     )
-    x = pd.DataFrame({
-        "id": rng.permutation(n) + 10_000, "quarter": [f"Q{i:02d}" for i in quarter],
-        "area_m2": np.round(area, 1), "lot_m2": holes(np.round(lot), rng.random(n) < 0.15), "year_built": built,
-        "rooms": rooms, "garage_m2": holes(garage_area.astype(float), ~garage),
-        "condition": holes(condition, rng.random(n) < 0.05), "pool": pool, "sold": sold.dt.strftime("%Y-%m-%d"),
-    })
+    x = pd.DataFrame(
+        {
+            "id": rng.permutation(n) + 10_000,
+            "quarter": [f"Q{i:02d}" for i in quarter],
+            "area_m2": np.round(area, 1),
+            "lot_m2": holes(np.round(lot), rng.random(n) < 0.15),
+            "year_built": built,
+            "rooms": rooms,
+            "garage_m2": holes(garage_area.astype(float), ~garage),
+            "condition": holes(condition, rng.random(n) < 0.05),
+            "pool": pool,
+            "sold": sold.dt.strftime("%Y-%m-%d"),
+        }
+    )
     return x, np.round(np.exp(log_price)), "regression"
 
 
@@ -89,18 +104,37 @@ def churn() -> Table:
     survey = np.clip(np.round(rng.normal(7, 2, n)), 0, 10)
     missing = rng.random(n) < np.where(calls > 2, 0.6, 0.25)
     score = (
-        -2.0 + 1.8 * (contract == "monthly") - 0.9 * (contract == "two years") - 0.9 * (tenure > 12)
-        - 0.6 * (tenure > 36) + 0.9 * fibre * (monthly > 75) + 0.6 * (payment == "electronic check")
-        + 0.9 * (calls >= 3) - 0.25 * (survey - 7) + 0.4 * senior - 0.3 * partner + 0.5 * missing
+        -2.0
+        + 1.8 * (contract == "monthly")
+        - 0.9 * (contract == "two years")
+        - 0.9 * (tenure > 12)
+        - 0.6 * (tenure > 36)
+        + 0.9 * fibre * (monthly > 75)
+        + 0.6 * (payment == "electronic check")
+        + 0.9 * (calls >= 3)
+        - 0.25 * (survey - 7)
+        + 0.4 * senior
+        - 0.3 * partner
+        + 0.5 * missing
     )
     joined = pd.Timestamp("2024-06-30") - pd.to_timedelta((tenure * 30.4).astype(int), unit="D")
-    x = pd.DataFrame({
-        "contract": contract, "tenure_months": tenure, "internet": np.where(fibre, "fibre", "dsl"),
-        "senior": np.where(senior, "Yes", "No"), "partner": partner, "paperless": paperless,
-        "monthly_charge": monthly, "total_charge": holes(np.round(monthly * tenure, 2), tenure == 0),
-        "payment": payment, "support_calls": calls, "survey": holes(survey, missing),
-        "joined": pd.Series(joined).dt.strftime("%d.%m.%Y"), "region": rng.choice(list("NESW"), n),
-    })
+    x = pd.DataFrame(
+        {
+            "contract": contract,
+            "tenure_months": tenure,
+            "internet": np.where(fibre, "fibre", "dsl"),
+            "senior": np.where(senior, "Yes", "No"),
+            "partner": partner,
+            "paperless": paperless,
+            "monthly_charge": monthly,
+            "total_charge": holes(np.round(monthly * tenure, 2), tenure == 0),
+            "payment": payment,
+            "support_calls": calls,
+            "survey": holes(survey, missing),
+            "joined": pd.Series(joined).dt.strftime("%d.%m.%Y"),
+            "region": rng.choice(list("NESW"), n),
+        }
+    )
     return x, labels(score, rng), "classification"
 
 
@@ -119,16 +153,32 @@ def census() -> Table:
     gain = np.where(rng.random(n) < 0.08, np.exp(rng.normal(8, 1.3, n)).round(), 0)
     loss = np.where(rng.random(n) < 0.05, rng.normal(1900, 300, n).round(), 0)
     score = (
-        -4.3 + 2.2 * married + 0.28 * (school - 8) + job_effect[job] + 0.03 * (hours - 40)
-        + 2.2 * np.exp(-(((age - 48) / 14) ** 2)) + 4 * (gain > 5000) + 1.0 * (loss > 1800) - 0.5 * female
+        -4.3
+        + 2.2 * married
+        + 0.28 * (school - 8)
+        + job_effect[job]
+        + 0.03 * (hours - 40)
+        + 2.2 * np.exp(-(((age - 48) / 14) ** 2))
+        + 4 * (gain > 5000)
+        + 1.0 * (loss > 1800)
+        - 0.5 * female
         + 0.6 * married * (school > 11)
     )
-    x = pd.DataFrame({
-        "age": age, "workclass": np.where(rng.random(n) < 0.06, "?", rng.choice(["Private", "Public", "Self"], n)),
-        "weight": np.exp(rng.normal(12, 0.5, n)).round(), "education": names[school], "married": married,
-        "occupation": [f"job-{i}" for i in job], "sex": np.where(female, "F", "M"), "capital_gain": gain,
-        "capital_loss": loss, "hours": hours, "country": [f"C{i}" for i in state],
-    })
+    x = pd.DataFrame(
+        {
+            "age": age,
+            "workclass": np.where(rng.random(n) < 0.06, "?", rng.choice(["Private", "Public", "Self"], n)),
+            "weight": np.exp(rng.normal(12, 0.5, n)).round(),
+            "education": names[school],
+            "married": married,
+            "occupation": [f"job-{i}" for i in job],
+            "sex": np.where(female, "F", "M"),
+            "capital_gain": gain,
+            "capital_loss": loss,
+            "hours": hours,
+            "country": [f"C{i}" for i in state],
+        }
+    )
     return x, labels(score, rng, ("<=50K", ">50K")), "classification"
 
 
@@ -140,11 +190,24 @@ def insurance() -> Table:
     smoker, children = rng.random(n) < 0.2, rng.poisson(1.1, n).clip(0, 5)
     region = rng.choice(["northeast", "northwest", "southeast", "southwest"], n)
     y = (
-        1500 + 3.2 * age**2 + 450 * children + smoker * (12_000 + 350 * (bmi - 25) + 15_000 * (bmi > 30))
-        + 300 * (region == "northeast") + (rng.random(n) < 0.08) * rng.exponential(9000, n) + rng.gamma(2, 500, n)
+        1500
+        + 3.2 * age**2
+        + 450 * children
+        + smoker * (12_000 + 350 * (bmi - 25) + 15_000 * (bmi > 30))
+        + 300 * (region == "northeast")
+        + (rng.random(n) < 0.08) * rng.exponential(9000, n)
+        + rng.gamma(2, 500, n)
     )
-    x = pd.DataFrame({"age": age, "sex": rng.choice(["male", "female"], n), "bmi": bmi, "children": children,
-                      "smoker": np.where(smoker, "yes", "no"), "region": region})
+    x = pd.DataFrame(
+        {
+            "age": age,
+            "sex": rng.choice(["male", "female"], n),
+            "bmi": bmi,
+            "children": children,
+            "smoker": np.where(smoker, "yes", "no"),
+            "region": region,
+        }
+    )
     return x, y.round(2), "regression"
 
 
@@ -157,14 +220,26 @@ def credit() -> Table:
     purpose = rng.choice(["car", "house", "school", "travel", "other"], n)
     unknown = rng.random(n) < np.where(income < 25_000, 0.45, 0.1)
     good = (
-        1.6 * (score > 640) + 1.2 * (score > 710) + 1.4 * (income > 28_000) - 1.5 * (debt / income > 0.35)
-        - 1.4 * (late >= 2) + 1.0 * (years > 2) - 1.2 * (purpose == "travel") * (income < 35_000)
-        + 0.8 * (purpose == "house") * (years > 5) - 0.5 * unknown
+        1.6 * (score > 640)
+        + 1.2 * (score > 710)
+        + 1.4 * (income > 28_000)
+        - 1.5 * (debt / income > 0.35)
+        - 1.4 * (late >= 2)
+        + 1.0 * (years > 2)
+        - 1.2 * (purpose == "travel") * (income < 35_000)
+        + 0.8 * (purpose == "house") * (years > 5)
+        - 0.5 * unknown
     )
-    x = pd.DataFrame({
-        "income": holes(income.round(-2), unknown), "debt": debt.round(), "years_employed": years.round(1),
-        "late_payments": late, "score": score.round(), "purpose": purpose,
-    })
+    x = pd.DataFrame(
+        {
+            "income": holes(income.round(-2), unknown),
+            "debt": debt.round(),
+            "years_employed": years.round(1),
+            "late_payments": late,
+            "score": score.round(),
+            "purpose": purpose,
+        }
+    )
     for i in range(10):
         x[f"noise{i}"] = rng.normal(size=n).round(3) if i % 2 else rng.exponential(size=n).round(3)
     return x, labels(1.6 * (good - 0.9), rng, ("refused", "granted")), "classification"
@@ -184,16 +259,28 @@ def flights() -> Table:
     season = np.cos(2 * np.pi * (day.dt.day_of_year.to_numpy() - 10) / 365)
     friday = (day.dt.day_of_week == 4).to_numpy()
     y = (
-        airport[origin] + 0.5 * airport[to] + line[carrier] + 10 * ((minute - 300) / 1140) ** 2
-        + 5 * season * (airport[origin] > 6) + 5 * friday * (minute > 15 * 60) - 0.002 * distance
-        + rng.exponential(12, n) - 12
+        airport[origin]
+        + 0.5 * airport[to]
+        + line[carrier]
+        + 10 * ((minute - 300) / 1140) ** 2
+        + 5 * season * (airport[origin] > 6)
+        + 5 * friday * (minute > 15 * 60)
+        - 0.002 * distance
+        + rng.exponential(12, n)
+        - 12
     )
-    x = pd.DataFrame({
-        "date": day.dt.strftime("%Y-%m-%d"), "departure": [f"{m // 60:02d}:{m % 60:02d}" for m in minute],
-        "carrier": [f"L{i}" for i in carrier], "origin": [f"A{i:03d}" for i in origin],
-        "destination": [f"A{i:03d}" for i in to], "distance": distance, "weekday": day.dt.day_of_week + 1,
-        "flight": rng.integers(1, 6000, n),
-    })
+    x = pd.DataFrame(
+        {
+            "date": day.dt.strftime("%Y-%m-%d"),
+            "departure": [f"{m // 60:02d}:{m % 60:02d}" for m in minute],
+            "carrier": [f"L{i}" for i in carrier],
+            "origin": [f"A{i:03d}" for i in origin],
+            "destination": [f"A{i:03d}" for i in to],
+            "distance": distance,
+            "weekday": day.dt.day_of_week + 1,
+            "flight": rng.integers(1, 6000, n),
+        }
+    )
     return x, y.round(1), "regression"
 
 
@@ -207,16 +294,24 @@ def bikes() -> Table:
     weather = rng.choice(["clear", "cloudy", "rain", "storm"], n, p=[0.55, 0.3, 0.13, 0.02])
     rush = np.exp(-((hour - 8) ** 2) / 2.5) + 1.2 * np.exp(-((hour - 17.5) ** 2) / 4)
     leisure = np.exp(-((hour - 14) ** 2) / 18)
-    rate = (20 + 330 * rush * working + 260 * leisure * ~working + 60 * leisure) * np.exp(
-        -(((temperature - 23) / 17) ** 2)) * pd.Series(weather).map(
-        {"clear": 1.0, "cloudy": 0.85, "rain": 0.4, "storm": 0.15}).to_numpy()
+    rate = (
+        (20 + 330 * rush * working + 260 * leisure * ~working + 60 * leisure)
+        * np.exp(-(((temperature - 23) / 17) ** 2))
+        * pd.Series(weather).map({"clear": 1.0, "cloudy": 0.85, "rain": 0.4, "storm": 0.15}).to_numpy()
+    )
     rate = rate * (1 + 0.5 * (when.dt.year == 2022).to_numpy())
     y = rng.poisson(rng.gamma(12, rate / 12 + 0.05))
-    x = pd.DataFrame({
-        "time": when.dt.strftime("%Y-%m-%d %H:%M:%S"), "hour": hour, "working": working,
-        "temperature": holes(temperature.round(1), rng.random(n) < 0.04), "weather": weather,
-        "humidity": rng.integers(20, 100, n), "wind": rng.gamma(2, 6, n).round(1),
-    })
+    x = pd.DataFrame(
+        {
+            "time": when.dt.strftime("%Y-%m-%d %H:%M:%S"),
+            "hour": hour,
+            "working": working,
+            "temperature": holes(temperature.round(1), rng.random(n) < 0.04),
+            "weather": weather,
+            "humidity": rng.integers(20, 100, n),
+            "wind": rng.gamma(2, 6, n).round(1),
+        }
+    )
     return x, y.astype(float), "regression"
 
 
@@ -250,8 +345,18 @@ def rules() -> Table:
     y = np.where((a < 15) & np.isin(kind, list("bdf")), 0, y)
     flip = rng.random(n) < 0.08
     y = np.where(flip, rng.integers(0, 3, n), y)
-    x = pd.DataFrame({"a": a.round(1), "b": b.round(2), "c": c, "kind": kind, "u": rng.normal(size=n),
-                      "v": rng.integers(0, 5, n), "w": rng.choice(["x", "y", "z"], n), "t": rng.random(n) < 0.5})
+    x = pd.DataFrame(
+        {
+            "a": a.round(1),
+            "b": b.round(2),
+            "c": c,
+            "kind": kind,
+            "u": rng.normal(size=n),
+            "v": rng.integers(0, 5, n),
+            "w": rng.choice(["x", "y", "z"], n),
+            "t": rng.random(n) < 0.5,
+        }
+    )
     return x, np.array(["low", "middle", "high"])[y], "classification"
 
 
@@ -270,9 +375,18 @@ def forest() -> Table:
     logits[:, 1] += 1.2 * (road > 2000) - 0.8 * (fire < 900)
     logits[:, 4] += 1.5 * (water < 120)
     logits += rng.gumbel(size=logits.shape)
-    x = pd.DataFrame({"height": height.round(), "aspect": aspect.round(), "slope": slope.round(),
-                      "to_water": water.round(), "to_road": road.round(), "to_fire": fire.round(),
-                      "soil": soil + 1, "area": np.array(["R", "N", "C", "P"])[area]})
+    x = pd.DataFrame(
+        {
+            "height": height.round(),
+            "aspect": aspect.round(),
+            "slope": slope.round(),
+            "to_water": water.round(),
+            "to_road": road.round(),
+            "to_fire": fire.round(),
+            "soil": soil + 1,
+            "area": np.array(["R", "N", "C", "P"])[area],
+        }
+    )
     x["soil"] = "type " + x["soil"].astype(str)
     return x, logits.argmax(1) + 1, "classification"
 
@@ -290,11 +404,23 @@ def listings() -> Table:
     age = rng.exponential(4, n).round(1)
     lines = zip(quality, thing, rng.choice(fillers, n), strict=True)
     title = [" ".join(word for word in line if word) for line in lines]
-    y = np.exp(np.array([things[t] for t in thing]) + np.array([qualities[q] for q in quality]) + brand_effect[brand]
-               - 0.07 * age + rng.normal(0, 0.2, n))
-    x = pd.DataFrame({"title": title, "brand": [f"brand {i}" for i in brand], "age": age,
-                      "photos": rng.integers(0, 9, n), "shipping": rng.random(n) < 0.4,
-                      "posted": _dates(rng, n).dt.strftime("%m/%d/%Y")})
+    y = np.exp(
+        np.array([things[t] for t in thing])
+        + np.array([qualities[q] for q in quality])
+        + brand_effect[brand]
+        - 0.07 * age
+        + rng.normal(0, 0.2, n)
+    )
+    x = pd.DataFrame(
+        {
+            "title": title,
+            "brand": [f"brand {i}" for i in brand],
+            "age": age,
+            "photos": rng.integers(0, 9, n),
+            "shipping": rng.random(n) < 0.4,
+            "posted": _dates(rng, n).dt.strftime("%m/%d/%Y"),
+        }
+    )
     return x, y.round(2), "regression"
 
 
@@ -305,12 +431,27 @@ def patients() -> Table:
     age, pressure, sugar = rng.normal(55, 12, n).round(), rng.normal(130, 18, n).round(), rng.exponential(25, n) + 80
     pain = rng.choice(["none", "typical", "atypical"], n, p=[0.5, 0.3, 0.2])
     vessels, slope = rng.poisson(0.7, n).clip(0, 3), rng.choice(["up", "flat", "down"], n)
-    score = (-3.2 + 0.05 * (age - 55) + 0.03 * (pressure - 130) + 0.02 * (sugar - 105) + 1.8 * (pain == "typical")
-             + 1.3 * vessels + 0.9 * (slope == "flat"))
-    x = pd.DataFrame({"age": age, "pressure": holes(pressure, rng.random(n) < 0.3),
-                      "sugar": holes(sugar.round(1), rng.random(n) < 0.3), "pain": holes(pain, rng.random(n) < 0.2),
-                      "vessels": vessels, "slope": holes(slope, rng.random(n) < 0.3),
-                      "sex": rng.choice(["F", "M"], n), "smoker": holes(rng.random(n) < 0.3, rng.random(n) < 0.4)})
+    score = (
+        -3.2
+        + 0.05 * (age - 55)
+        + 0.03 * (pressure - 130)
+        + 0.02 * (sugar - 105)
+        + 1.8 * (pain == "typical")
+        + 1.3 * vessels
+        + 0.9 * (slope == "flat")
+    )
+    x = pd.DataFrame(
+        {
+            "age": age,
+            "pressure": holes(pressure, rng.random(n) < 0.3),
+            "sugar": holes(sugar.round(1), rng.random(n) < 0.3),
+            "pain": holes(pain, rng.random(n) < 0.2),
+            "vessels": vessels,
+            "slope": holes(slope, rng.random(n) < 0.3),
+            "sex": rng.choice(["F", "M"], n),
+            "smoker": holes(rng.random(n) < 0.3, rng.random(n) < 0.4),
+        }
+    )
     return x, labels(score * 1.3, rng, ("healthy", "ill")), "classification"
 
 
@@ -343,10 +484,17 @@ def events() -> Table:
     momentum, angle = np.exp(rng.normal(0, 0.7, (n, 6))), rng.uniform(-np.pi, np.pi, (n, 6))
     eta, mass = rng.normal(0, 1.2, (n, 6)), np.exp(rng.normal(0, 0.5, (n, 6)))
     px, py = (momentum * np.cos(angle)).sum(1), (momentum * np.sin(angle)).sum(1)
-    pair = np.sqrt(2 * momentum[:, 0] * momentum[:, 1] * (np.cosh(eta[:, 0] - eta[:, 1])
-                                                          - np.cos(angle[:, 0] - angle[:, 1])))
-    score = (1.5 * np.exp(-(((pair - 2) / 0.8) ** 2)) - 0.5 + 0.35 * (np.hypot(px, py) - 2.5)
-             + 0.8 * (mass[:, 0] > 1.1) - 0.7 * np.abs(eta[:, 2]) + 0.8 * np.log(mass[:, 1] * momentum[:, 2]))
+    pair = np.sqrt(
+        2 * momentum[:, 0] * momentum[:, 1] * (np.cosh(eta[:, 0] - eta[:, 1]) - np.cos(angle[:, 0] - angle[:, 1]))
+    )
+    score = (
+        1.5 * np.exp(-(((pair - 2) / 0.8) ** 2))
+        - 0.5
+        + 0.35 * (np.hypot(px, py) - 2.5)
+        + 0.8 * (mass[:, 0] > 1.1)
+        - 0.7 * np.abs(eta[:, 2])
+        + 0.8 * np.log(mass[:, 1] * momentum[:, 2])
+    )
     x = frame(np.concatenate([momentum, angle, eta, mass], 1).astype(np.float32).round(4))
     return x, labels(1.5 * score, rng, ("background", "signal")), "classification"
 
@@ -360,7 +508,13 @@ def codes() -> Table:
     code, price = rng.integers(0, 30, n), np.exp(rng.normal(3, 1, n)).round(2)
     code_effect = rng.normal(0, 0.7, 30)
     score = effect[shop] + code_effect[code] - 0.5 * np.log(price / 20) + 0.9 * (group[shop] == 2) * (price > 30)
-    x = pd.DataFrame({"shop": [f"shop {i}" for i in shop], "code": code, "price": price,
-                      "day": rng.choice(["mon", "tue", "wed", "thu", "fri"], n),
-                      "hour": holes(rng.integers(8, 20, n).astype(float), rng.random(n) < 0.1)})
+    x = pd.DataFrame(
+        {
+            "shop": [f"shop {i}" for i in shop],
+            "code": code,
+            "price": price,
+            "day": rng.choice(["mon", "tue", "wed", "thu", "fri"], n),
+            "hour": holes(rng.integers(8, 20, n).astype(float), rng.random(n) < 0.1),
+        }
+    )
     return x, labels(1.3 * score, rng), "classification"

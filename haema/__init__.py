@@ -5,7 +5,7 @@ from haema import nn, optim
 import haema.nn.functional as F
 """
 
-from typing import Any
+from typing import Any as _Any
 
 from haema import autograd, dtypes
 from haema.autograd import (
@@ -287,7 +287,7 @@ _LAZY = {
 """Public names whose rooms are entered when they are first used, so that ``import haema`` stays quick."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     import importlib
 
     if name not in _LAZY:

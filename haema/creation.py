@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from haema import devices, dtypes, executor
+from haema.conversion import to_array
 from haema.errors import DTypeError
 from haema.functions.shaping import sizes_of
-from haema.tensor import Tensor, to_array
+from haema.tensor import Tensor
 
 
 def _made(array: np.ndarray, requires_grad: bool, device: Any = None) -> Tensor:

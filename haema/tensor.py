@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from haema import autograd, devices, dtypes, executor, ops
-from haema.errors import DTypeError, HaemaError, ShapeError
+from haema.conversion import to_array
+from haema.errors import HaemaError
 from haema.functions import contractions, elementwise, indexing, reductions, shaping, statistics
 from haema.functions.promotion import pair
 from haema.ops.core import broadcast_shapes
@@ -580,45 +581,9 @@ Variable._plain = Tensor
 _CPU = devices.device("cpu")
 
 
-@np.errstate(all="ignore")
-def to_array(data: Any, dtype: Any = None) -> np.ndarray:
-    """``data`` as a new array of one of haema's types; Python floats take the default type.
-
-    Raises:
-        DTypeError: the elements are not numbers.
-        ShapeError: nested lists of different lengths.
-    """
-    if isinstance(data, Tensor):
-        return np.array(data._data, dtype=dtypes.as_dtype(dtype or data.dtype), copy=True)
-    if isinstance(data, (list, tuple)) and data and any(isinstance(v, Tensor) for v in data):
-        data = [v._data if isinstance(v, Tensor) else v for v in data]
-    try:
-        array = np.array(data)
-    except ValueError as error:
-        raise ShapeError(f"tensor: the nested lists do not have equal lengths ({error})") from None
-    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
-        raise DTypeError(f"tensor: {array.max()} does not fit int64, the largest whole type")
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"tensor: the elements must be numbers or booleans, not {_kind(array)}")
-    if dtype is not None:
-        return array.astype(dtypes.as_dtype(dtype), copy=False)
-    typed = isinstance(data, (np.ndarray, np.generic)) or array.dtype.kind != "f"
-    if typed and array.dtype in dtypes.RANK:
-        return array
-    if array.dtype.kind != "f":
-        return array.astype(dtypes.int64)
-    return array.astype(dtypes.float32 if typed else dtypes.get_default_dtype())
-
-
 def _comparable(x: object) -> bool:
     """Whether a tensor can be compared with ``x`` element by element; it is not equal to anything else."""
     return isinstance(x, (Tensor, np.ndarray, np.generic, bool, int, float))
-
-
-def _kind(array: np.ndarray) -> str:
-    return {"O": "objects", "U": "text", "S": "bytes", "c": "complex numbers", "M": "dates"}.get(
-        array.dtype.kind, array.dtype.name
-    )
 
 
 def to_tensor(data: Any) -> Tensor:

@@ -1,8 +1,8 @@
 """The names of what a training run writes, all derived from the model file's.
 
 digits.haema          the model
-digits.png            the learning curves
-digits.txt            the report
+digits-curves.png     the learning curves
+digits-report.txt     the report
 digits.checkpoint     the state to go on from; gone when the run is finished
 """
 
@@ -12,13 +12,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from haema.atomic import remove_leftovers
 from haema.errors import InputError
-from haema.io.atomic import remove_leftovers
 
 __all__ = ["ENDING", "RunFiles"]
 
 ENDING = ".haema"
-_DERIVED = (".png", ".txt", ".checkpoint")
+_OTHER_KINDS = (".png", ".txt", ".checkpoint")
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,11 @@ class RunFiles:
             )
         model = out if out is not None else _suggested(data)
         stem, ending = os.path.splitext(model)
-        if ending.lower() in _DERIVED:
-            raise InputError(
-                f"--out is {model!r}, and the run writes another file of this name; {stem}{ENDING} is right"
-            )
+        if ending.lower() in _OTHER_KINDS:
+            raise InputError(f"--out is {model!r}, a name for another kind of file; {stem}{ENDING} is right")
         if not ending:
             model = stem + ENDING
-        files = RunFiles(model, f"{stem}.png", f"{stem}.txt", f"{stem}.checkpoint")
+        files = RunFiles(model, f"{stem}-curves.png", f"{stem}-report.txt", f"{stem}.checkpoint")
         files._check(data)
         return files
 

@@ -166,8 +166,13 @@ def train(options: TrainOptions) -> Outcome:
     options.check()
     files = RunFiles.of(options.out, options.data)
     if options.resume and not os.path.exists(files.checkpoint):
-        done = f"; the run that wrote {files.model} is finished" if os.path.exists(files.model) else ""
-        raise InputError(f"there is no checkpoint {files.checkpoint}{done}; leave out --resume to begin anew")
+        if os.path.exists(files.model):
+            raise InputError(
+                f"there is no checkpoint {files.checkpoint}; the run that wrote {files.model} is finished; "
+                "leave out --resume to begin anew"
+            )
+        say(f"there is no checkpoint {files.checkpoint} yet, so the run begins at its beginning")
+        options = replace(options, resume=False)
     data = _load(options)
     parts = divide(data, options)
     model, plan, history = _learn(options, files, parts)

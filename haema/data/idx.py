@@ -23,9 +23,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from haema.atomic import atomic_write
 from haema.data.reading import reading
 from haema.errors import InputError
-from haema.io.atomic import atomic_write
 
 __all__ = ["find_pairs", "looks_like_idx", "partner", "read_idx", "write_idx"]
 

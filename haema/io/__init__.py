@@ -1,6 +1,6 @@
 """Models, tensors and training runs in files."""
 
-from haema.io.atomic import atomic_write
+from haema.atomic import atomic_write
 from haema.io.checkpoints import load_checkpoint, save_checkpoint
 from haema.io.models import load, load_state_dict, save
 

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from haema import dtypes
+from haema.atomic import atomic_write
 from haema.errors import HaemaError, InputError
-from haema.io.atomic import atomic_write
 from haema.tensor import Tensor
 
 __all__ = ["FORMAT", "Contents", "read_container", "write_container"]

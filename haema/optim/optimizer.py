@@ -24,8 +24,9 @@ import numpy as np
 
 from haema import creation, dtypes
 from haema.autograd import enable_grad, no_grad
+from haema.conversion import to_array
 from haema.errors import InputError
-from haema.tensor import Tensor, to_array
+from haema.tensor import Tensor
 
 Number = Any
 """A Python number or a tensor without axes."""

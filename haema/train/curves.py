@@ -8,8 +8,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from haema.atomic import atomic_write
 from haema.errors import InputError
-from haema.io.atomic import atomic_write
 from haema.train.history import larger_is_better
 
 if TYPE_CHECKING:

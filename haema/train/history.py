@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from haema.atomic import atomic_write
 from haema.errors import InputError, suggest
-from haema.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -43,7 +43,6 @@ BAD_OPTIONS = [
     (["train", "digits", "--out", "x.png"], "x.haema is right"),
     (["train", "digits", "--out", "none/x.haema"], "there is no folder none"),
     (["train", "digits", "--out", "/proc/x.haema"], "/proc/x."),
-    (["train", "digits", "--resume"], "there is no checkpoint digits.checkpoint"),
     (["train", "digits", "--target", "y"], "leave it out"),
     (["train", "digits", "--frobnicate"], "no such option"),
     (["train", "digits", "more"], "more"),

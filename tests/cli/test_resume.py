@@ -168,3 +168,13 @@ def test_leftovers_of_a_kill_are_removed(cli, tmp_path):
     (tmp_path / ".digits.haema.notes.tmp").write_text("mine")
     assert cli("train", "digits", "--model", "linear", "--epochs", "1").status == 0
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == [".digits.haema.notes.tmp"]
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(cli, tmp_path):
+    first = cli(*WORDS, "--resume")
+    assert first.status == 0
+    assert "there is no checkpoint" in first.err
+    assert "begins at its beginning" in first.err
+    again = cli(*WORDS, "--resume")
+    assert again.status == 2
+    assert "is finished; leave out --resume to begin anew" in again.sentence

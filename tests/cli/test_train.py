@@ -28,10 +28,10 @@ def test_digits_from_start_to_end(tmp_path):
     assert found["trivial"]["accuracy"] < 0.15
     assert found["rows_by_part"] == {"training": 1258, "validation": 180, "test": 359}
     assert found["parameters"] == 65 * 256 + 257 * 128 + 129 * 10
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["digits.haema", "digits.png", "digits.txt"]
-    with Image.open(tmp_path / "digits.png") as picture:
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["digits-curves.png", "digits-report.txt", "digits.haema"]
+    with Image.open(tmp_path / "digits-curves.png") as picture:
         assert picture.size[0] > 800
-    report = (tmp_path / "digits.txt").read_text()
+    report = (tmp_path / "digits-report.txt").read_text()
     assert "Confusion matrix" in report
     assert "haema train digits --epochs 8" in report
     assert "epoch 8/8" in r.err
@@ -40,7 +40,7 @@ def test_digits_from_start_to_end(tmp_path):
 def test_a_report_for_people_goes_to_standard_output(cli):
     r = cli("train", "digits", "--model", "linear", "--epochs", "1")
     assert r.status == 0
-    for part in ("test rows", "always", "Confusion matrix", "digits.haema", "digits.png", "digits.txt"):
+    for part in ("test rows", "always", "Confusion matrix", "digits.haema", "digits-curves.png", "digits-report.txt"):
         assert part in r.out
     assert "epoch 1/1" in r.err
     assert "epoch 1/1" not in r.out

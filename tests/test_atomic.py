@@ -1,4 +1,4 @@
-"""haema.io.atomic: the old file or the new one, never half of one."""
+"""haema.atomic: the old file or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from haema.atomic import atomic_write, remove_leftovers
 from haema.errors import HaemaError, InputError
-from haema.io.atomic import atomic_write, remove_leftovers
 
 
 def test_writes_bytes_and_leaves_nothing_beside(tmp_path):
@@ -90,7 +90,7 @@ def test_names_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("haema.io.atomic.os.open", refuse)
+    monkeypatch.setattr("haema.atomic.os.open", refuse)
     with pytest.raises(InputError, match="permission denied in folder"), atomic_write(tmp_path / "a.bin"):
         pass
 
