@@ -31,7 +31,7 @@ class TableNet(Module):
         outputs: The number of classes, or of the numbers to be predicted.
         members: K.
         classify: Whether classes are predicted.
-        dropout: Share of the hidden units that are dropped in training, others in each member and layer.
+        dropout: Share of the hidden units that are dropped in training, the same ones of a row in all members.
 
     Shapes:
         x: (N, 1 + len(smooth) + len(steps)).

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from haema import ops
-from haema.creation import arange, ones, tensor
+from haema.creation import ones, tensor
 from haema.errors import ShapeError
 from haema.functions.shaping import cat
 from haema.nn import init
@@ -84,7 +84,7 @@ class ParallelLinear(Module):
 class ParallelMLP(Module):
     """K multi-layer perceptrons side by side, each with a straight way from input to output.
 
-        h_0 = g * x,  h_i = kept_i silu(W_i h_(i-1)),  y = W h_depth + S (g * x)
+        h_0 = g * x,  h_i = kept silu(W_i h_(i-1)),  y = W h_depth + S (g * x)
 
     The gates g, one for each group of columns, let a network do without columns that say nothing: an L1 penalty on
     them closes these. There are no biases: the first column of x is to be 1, and has no gate. W and S are 0 at first,
@@ -99,8 +99,7 @@ class ParallelMLP(Module):
 
     Shapes:
         x: (N, 1 + len(groups)), the same for all, or (K, N, 1 + len(groups)).
-        kept: Factors of the hidden units for dropout, (N, hidden), or None. Layer i of network k gives row n those
-            of row n + i K + k (counted round), so that no two of them drop the same units of a row.
+        kept: Factors of the hidden units for dropout, (N, hidden), the same in all layers of all K; or None.
         y: (K, N, outputs).
 
     Attributes:
@@ -131,11 +130,5 @@ class ParallelMLP(Module):
             half = layer(h, None if i else gate) * 0.5
             h = half + half * half.tanh()  # silu(s) = s / (1 + e^-s) = s/2 (1 + tanh(s/2))
             if kept is not None:
-                h = h * self._turned(kept, i)
+                h = h * kept
         return self.last(h) + self.straight(x, gate)
-
-    def _turned(self, kept: Tensor, layer: int) -> Tensor:
-        """The rows of ``kept`` for each network in this layer, (K, N, hidden)."""
-        members, rows = self.gate.shape[0], kept.shape[0]
-        first = arange(members).reshape(-1, 1) + layer * members
-        return kept[(first + arange(rows)) % rows]
