@@ -103,10 +103,13 @@ def test_overwritten_through_a_view_or_a_detached_tensor() -> None:
 
 
 def test_data_is_outside_the_tape() -> None:
-    y = leaf(1, 2) * 2
+    x = leaf(1, 2)
+    y = x * 2
     z = y * y
     y.data.zero_()
     z.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 0], "2 y 2, with the y that was written behind the tape's back"
 
 
 def test_leaves_cannot_be_written() -> None:

@@ -42,7 +42,10 @@ def test_reads_the_format_of_the_specification(tmp_path):
 
 def test_what_was_read_can_be_written_to(tmp_path):
     data.write_idx(tmp_path / "a", np.zeros(3, np.uint8))
-    data.read_idx(tmp_path / "a")[0] = 1
+    found = data.read_idx(tmp_path / "a")
+    found[0] = 1
+    assert found.tolist() == [1, 0, 0]
+    assert data.read_idx(tmp_path / "a").tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("array", [np.zeros(3, np.uint16), np.zeros((), np.uint8), np.zeros(2, "U3")])
