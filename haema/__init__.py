@@ -276,11 +276,13 @@ _LAZY = {
     "load": "haema.io",
     "register": "haema.nn",
     "summary": "haema.nn",
+    "compile": "haema.compiler",
     "nn": "haema.nn",
     "optim": "haema.optim",
     "data": "haema.data",
     "train": "haema.train",
     "io": "haema.io",
+    "compiler": "haema.compiler",
     "utils": "haema.utils",
     "distributions": "haema.distributions",
 }

@@ -62,6 +62,21 @@ class Eager:
         """``value`` as an array; a number too large for ``dtype`` is infinite."""
         return self.quietly(np.asarray, value, dtype)
 
+    shares = staticmethod(np.may_share_memory)
+
+    def relied(self, owner: Any, name: str) -> None:
+        """A program is about to do what ``owner.name`` says; one that is recorded holds only while that stays."""
+
+    def option(self, options: dict[str, Any], name: str) -> Any:
+        """A hyperparameter: its value, or in a recorded program what stands for it."""
+        return options[name]
+
+    def leaf(self, x: Any) -> None:
+        """The gradient of a leaf tensor is about to be kept in ``x.grad``."""
+
+    def outside(self, what: str) -> None:
+        """Something changes Python's state, which a recorded program would not do again."""
+
 
 class _Here(threading.local):
     """What is active in this thread."""
@@ -112,3 +127,17 @@ def constant(value: Any, dtype: np.dtype) -> np.ndarray:
 def check(op: Op, arrays: Arrays, params: dict[str, Any]) -> Spec:
     """What the rule of ``op`` says of these inputs."""
     return op.rule(*(Spec(a.shape, a.dtype) for a in arrays), **params)
+
+
+def shares(a: Any, b: Any) -> bool:
+    """Whether two arrays may lie in the same memory, by the active executor."""
+    return _here.executor.shares(a, b)
+
+
+changes = [0]
+"""How often a tensor got other memory while it lived, so that compiled programs know that theirs may be out of date."""
+
+
+def memory_changed() -> None:
+    """A tensor that exists gets other memory."""
+    changes[0] += 1

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from haema.errors import ShapeError
-from haema.executor import Arrays, active, check, using
+from haema.executor import Arrays, Eager, active, check, using
 from haema.ops.core import Op
 
 LARGEST = 1 << 56
 """Elements that no memory holds."""
 
 
-class Tally:
+class Tally(Eager):
     """An executor that computes small arrays, makes stand-ins for large ones, and counts.
 
     Attributes:
@@ -31,6 +31,7 @@ class Tally:
     """
 
     def __init__(self, real: Any, max_arrays: int, exact: int) -> None:
+        super().__init__()
         self.real = real
         self.max_arrays = max_arrays
         self.exact = exact

@@ -1,7 +1,8 @@
 """How many threads compute.
 
-NumPy's matrix products are the only eager operations that use several threads. For a small product a second thread
-gains nothing, and costs much where it has to wait for a core that others use; so small products run on one.
+Compiled programs use as many as are set here. Of the eager operations only NumPy's matrix products use several. For a
+small product a second thread gains nothing, and costs much where it has to wait for a core that others use; so small
+products run on one.
 """
 
 from __future__ import annotations
@@ -30,17 +31,28 @@ def _libraries() -> list[Any]:
     from threadpoolctl import ThreadpoolController
 
     libraries = list(ThreadpoolController().select(user_api="blas").lib_controllers)
-    wanted = os.environ.get(VARIABLE)
-    if wanted is not None:
-        if not wanted.isdecimal() or int(wanted) < 1:
-            raise InputError(f"{VARIABLE} is {wanted!r}, where a whole number from 1 on is right")
+    if _chosen or os.environ.get(VARIABLE) is not None:
         for library in libraries:
-            library.set_num_threads(int(wanted))
+            library.set_num_threads(get_num_threads())
     return libraries
 
 
+_chosen: list[int] = []
+"""The number that was set, if one was."""
+
+
+@cache
+def _default() -> int:
+    wanted = os.environ.get(VARIABLE)
+    if wanted is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise InputError(f"{VARIABLE} is {wanted!r}, where a whole number from 1 on is right")
+    return int(wanted)
+
+
 def set_num_threads(n: int) -> None:
-    """Let matrix products use ``n`` threads.
+    """Let compiled programs and matrix products use ``n`` threads.
 
     Args:
         n: At least 1; by default the CPUs that this process may use, or what HAEMA_NUM_THREADS says.
@@ -50,13 +62,18 @@ def set_num_threads(n: int) -> None:
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InputError(f"set_num_threads: {n!r} is no number of threads; a whole number from 1 on is right")
+    _chosen[:] = [n]
     for library in _libraries():
         library.set_num_threads(n)
 
 
 def get_num_threads() -> int:
-    """How many threads matrix products use."""
-    return max((library.num_threads for library in _libraries()), default=1)
+    """How many threads compiled programs and matrix products use.
+
+    Raises:
+        InputError: HAEMA_NUM_THREADS is no whole number above 0.
+    """
+    return _chosen[0] if _chosen else _default()
 
 
 def shared(work: int, function: Callable[..., Any], *args: Any) -> Any:

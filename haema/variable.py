@@ -92,7 +92,7 @@ class Variable:
         return y
 
     def _shares_memory(self, other: Variable) -> bool:
-        return np.may_share_memory(self._data, other._data)
+        return executor.shares(self._data, other._data)
 
     def _records(self, *others: Any) -> bool:
         """Whether an operation on these tensors would be recorded."""
@@ -192,6 +192,7 @@ class Variable:
         """Take over the shape of ``new``, which has the same elements."""
         if self._base is not None or self._requires_grad:
             raise HaemaError(f"{name}_: a tensor with a history, or a view, keeps its shape; use x = x.{name}(...)")
+        executor.memory_changed()
         self._data = new._data
         return self
 
@@ -266,6 +267,7 @@ class Variable:
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        executor.memory_changed()
         self._data = value._data
 
     # -- gradients ------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from haema import executor
 from haema.autograd.tape import Record, enable_grad, no_grad, source
 from haema.errors import HaemaError, ShapeError
 
@@ -163,6 +164,7 @@ def backward(
             target = holders.get(key)
         if target is None or isinstance(target, Record):
             continue
+        executor.active().leaf(target)
         if target.grad is not None:
             gx = _summed(target.grad, gx, create_graph)
         else:

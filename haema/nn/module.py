@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from haema import dtypes
+from haema import dtypes, executor
 from haema.autograd import no_grad
 from haema.errors import DTypeError, HaemaError, InputError
 from haema.nn.hooks import Hooks, RemovableHandle
@@ -77,6 +77,7 @@ class Module(Tree):
     # -- the function ------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        executor.active().relied(self, "training")
         if self._hooks:
             return self._hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)

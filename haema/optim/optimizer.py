@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from haema import creation, dtypes
+from haema import creation, dtypes, executor
 from haema.autograd import enable_grad, no_grad
 from haema.conversion import to_array
 from haema.errors import InputError
@@ -81,6 +81,9 @@ class Optimizer:
     together: tuple[str, ...] = ("step",)
     """State that parameters which step together share."""
 
+    _changes = 0
+    """How often state tensors were made or replaced, so that a compiled step knows that it is out of date."""
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -132,7 +135,7 @@ class Optimizer:
 
     def _hyper(self, group: dict[str, Any], name: str) -> Any:
         """The value of a hyperparameter; every step reads them here."""
-        return group[name]
+        return executor.active().option(group, name)
 
     def _tick(self, params: list[Tensor]) -> Tensor:
         """Count one more step; the count as a float64 tensor."""
@@ -197,6 +200,7 @@ class Optimizer:
         Returns:
             What ``closure`` returned, or None.
         """
+        executor.active().relied(self, "_changes")
         loss = None
         if closure is not None:
             with enable_grad():
@@ -234,6 +238,7 @@ class Optimizer:
                         shared[p.dtype] = self._new_shared_state()
                     new = {**shared[p.dtype], **new}
                 if new:
+                    self._changes += 1
                     self.state[p] = new
 
     def _part(self, params: list[Tensor]) -> None:
@@ -309,6 +314,7 @@ class Optimizer:
         if names:
             group["param_names"] = names
         self._check(group)
+        self._changes += 1
         self.param_groups.append(group)
 
     # -- saving ------------------------------------------------------------------
@@ -376,6 +382,7 @@ class Optimizer:
         for group in groups:
             self._share(state, group["params"])
         self.state, self.param_groups = state, groups
+        self._changes += 1
 
     def _loaded(self, p: Tensor, name: str, value: Any) -> Any:
         """A copy of a saved value, of the parameter's type unless it is a count."""

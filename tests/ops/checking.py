@@ -78,7 +78,7 @@ def check_forward(name: str, row: Row, execute: Execute = executor.run) -> None:
             spec = op.rule(*(Spec(a.shape, a.dtype) for a in arrays), **call.params)
             if -1 not in spec.shape:
                 assert spec == Spec(y.shape, y.dtype)
-            if op.shares:
+            if op.shares and execute is executor.run:
                 assert y.size == 0 or np.may_share_memory(y, arrays[0])
             else:
                 assert y.flags.c_contiguous, "view() must work on what is no view"

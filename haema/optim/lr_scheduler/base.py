@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from haema import executor
 from haema.autograd import no_grad
 from haema.errors import InputError
 from haema.optim.optimizer import Optimizer
@@ -124,6 +125,7 @@ class LRScheduler:
         Args:
             epoch: Jump to this number of steps, by the closed form where there is one. Default: one further.
         """
+        executor.active().outside("the step of a learning-rate schedule")
         self._step_count += 1
         self._update_lr(epoch)
 

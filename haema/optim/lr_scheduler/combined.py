@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from haema import executor
 from haema.errors import InputError
 from haema.optim.lr_scheduler.base import LRScheduler, set_value
 from haema.optim.lr_scheduler.plateau import ReduceLROnPlateau
@@ -91,6 +92,7 @@ class SequentialLR(_Combined):
 
     def step(self) -> None:  # type: ignore[override]
         """Set the next learning rates."""
+        executor.active().outside("the step of a learning-rate schedule")
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[i]
@@ -120,6 +122,7 @@ class ChainedScheduler(_Combined):
 
     def step(self) -> None:  # type: ignore[override]
         """Let each schedule take a step."""
+        executor.active().outside("the step of a learning-rate schedule")
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = self._present()

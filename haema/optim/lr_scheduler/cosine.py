@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from haema import executor
 from haema.errors import InputError
 from haema.optim.lr_scheduler.base import LRScheduler, Rate
 from haema.optim.optimizer import Optimizer
@@ -106,6 +107,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         Raises:
             InputError: ``epoch`` is negative.
         """
+        executor.active().outside("the step of a learning-rate schedule")
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from haema import executor
 from haema.errors import InputError
 from haema.optim.lr_scheduler.base import LRScheduler, need_optimizer, per_group, set_value, values_of
 from haema.optim.optimizer import Optimizer
@@ -93,6 +94,7 @@ class ReduceLROnPlateau(LRScheduler):
         Raises:
             InputError: parameter groups were added, and ``min_lr`` was a list.
         """
+        executor.active().outside("the step of a learning-rate schedule")
         current = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(current, self.best):

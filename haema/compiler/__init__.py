@@ -1,0 +1,15 @@
+"""The compiler: a function of tensors becomes one native program.
+
+trace     run the function once on symbolic tensors          -> graph
+passes    graph -> graph
+lower     what is kept, and what shares a loop               -> nests
+schedule  layouts, vector axes, register tiles, threads
+emit      nests                                               -> LLVM
+program   all nests in one function that every thread runs
+runtime   memory and threads;  cache: programs on disk
+function  `hm.compile`, the call and the loop;  report: looking inside
+"""
+
+from haema.compiler.function import Compiled, compile
+
+__all__ = ["Compiled", "compile"]

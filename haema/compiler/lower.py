@@ -1,0 +1,621 @@
+"""From graph to loop nests: what is kept in memory, what is computed where it is needed, and what shares a loop.
+
+Each node that is kept becomes a member of a nest. Views never are: they change the index with which their input is
+asked. Maps are computed inside the nests that need them, unless that costs more than keeping them. A kept map joins
+the nest of the values it is computed from if it needs them only at the position at hand; so activations, masks and
+whole optimizer steps end in the loop that computes their gradient.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from haema.compiler.graph import Graph, Node, uses
+from haema.compiler.index import Axis, Index, flat, unflat
+from haema.compiler.nest import (
+    Acc,
+    Apply,
+    Buffer,
+    Choose,
+    Core,
+    Expr,
+    Load,
+    Nest,
+    Number,
+    Picked,
+    Place,
+    Store,
+    Test,
+    Word,
+    indices,
+    parts,
+)  # fmt: skip
+from haema.ops.contract import parse
+from haema.ops.core import Op, Spec
+
+Position = tuple[Index, ...]
+
+CORES = {
+    "sum": "sum",
+    "max": "max",
+    "min": "min",
+    "argmax": "argmax",
+    "argmin": "argmin",
+    "fold": "sum",
+    "cumsum": "scan",
+}
+REGIONS = ("concat", "assign", "put", "put_add")
+AFFINE = ("permute", "expand", "slice", "window", "flip", "reshape")
+
+COST = dict.fromkeys(
+    ("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf", "floor_divide", "remainder"), 16
+) | dict.fromkeys(("tan", "asin", "acos", "atan", "atan2", "pow"), 60)
+COST |= {"div": 5, "sqrt": 5, "random_bits": 60}
+"""What an element costs, in additions; all else costs 1."""
+KEEP = 4
+"""What it costs to write an element to memory."""
+
+
+class _Elsewhere(Exception):
+    """A member of the nest is asked for at another position than the one at hand."""
+
+
+class Group:
+    """A nest that is growing.
+
+    Attributes:
+        axes: The domain.
+        members: Nodes computed in it, in order, and where.
+        core: The member that is a reduction, if one is.
+        inner, inner_at: The axes of the reduction, and the positions they stand for.
+        before: Bits of the groups that must run earlier.
+        joinable: Whether other nodes may be computed in it.
+    """
+
+    def __init__(self, number: int, axes: list[Axis]) -> None:
+        self.number, self.axes = number, axes
+        self.members: dict[Node, Position] = {}
+        self.core: Node | None = None
+        self.inner: list[Axis] = []
+        self.inner_at: Position = ()
+        self.before = 0
+        self.joinable = True
+        self.places: set[Node] = set()
+
+    def over(self, axes: list[Axis]) -> Position:
+        """Positions along the axes of its reduction, made when first asked for."""
+        if not self.inner_at:
+            self.inner, self.inner_at = list(axes), tuple(Index.of(a) for a in axes)
+        return self.inner_at
+
+    def split(self, axis: Axis, inner: int) -> None:
+        """Make two axes of one: k -> inner k0 + k1."""
+        outer, within = Axis(axis.name + "0", axis.size // inner), Axis(axis.name + "1", inner)
+        for axes in (self.axes, self.inner):
+            if axis in axes:
+                k = axes.index(axis)
+                axes[k : k + 1] = [outer, within]
+        new = Index(0, {outer: inner, within: 1})
+
+        def change(t: Any) -> Index | None:
+            return new if t is axis else None
+
+        self.members = {n: tuple(i.rewrite(change) for i in p) for n, p in self.members.items()}
+        self.inner_at = tuple(i.rewrite(change) for i in self.inner_at)
+
+
+def axes_of(shape: Iterable[int], names: str = "ijklmnop") -> list[Axis]:
+    """Fresh axes for a shape."""
+    return [Axis(names[k] if k < len(names) else f"a{k}", n) for k, n in enumerate(shape)]
+
+
+class Lowering:
+    """The nests of a graph, in an order in which they can run."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes = graph.nodes()
+        self.place = {node: k for k, node in enumerate(self.nodes)}
+        self.buffers: dict[Node, Buffer] = {}
+        self.groups: list[Group] = []
+        self.home: dict[Node, Group] = {}
+        self.loaded: set[Node] = set()
+        self._count = itertools.count()
+        self.kept = self._keep()
+        for node in self.nodes:
+            if node in self.kept and node.op is not None:
+                self._assign(node)
+
+    # -- what is kept ------------------------------------------------------------------
+
+    def _keep(self) -> set[Node]:
+        kept = {n for n in self.nodes if n.op is None and not _number(n)}
+        kept |= set(self.graph.outputs) | set(self.graph.writes.values())
+        for node in self.nodes:
+            if node.name in CORES or node.name in REGIONS:
+                kept.add(node)
+            elif node.name == "contract":
+                kept.add(node)
+                for x in node.inputs:
+                    base = x
+                    while base not in kept and base.name in AFFINE:
+                        base = base.inputs[0]
+                    kept.add(base if self._affine(x, base) else x)
+            elif node.name == "take":
+                kept.update(i for i in node.inputs[1:] if not _number(i))
+        readers = uses(self.nodes)
+        cost: dict[Node, int] = {}
+        for node in self.nodes:
+            below = sum(1 if x in kept else cost[x] for x in node.inputs)
+            cost[node] = below + (0 if node.op is None or node.op.family == "view" else COST.get(node.name, 1))
+        asked: dict[Node, float] = {}
+        for node in reversed(self.nodes):
+            if node.op is None:
+                continue
+            size = math.prod(node.shape)
+            asked[node] = sum(self._visits(r, node, asked, kept) for r in readers[node])
+            if node not in kept and cost[node] * asked[node] > size * (cost[node] + KEEP) + asked[node]:
+                kept.add(node)
+        return kept
+
+    def _visits(self, reader: Node, node: Node, asked: dict[Node, float], kept: set[Node]) -> float:
+        """How often ``reader`` asks for an element of ``node``."""
+        if reader in kept:
+            points = float(math.prod(reader.shape))
+            if reader.name in CORES:
+                points = max(points, math.prod(reader.inputs[0].shape))
+        else:
+            points = asked.get(reader, 0.0)
+        if reader.name in ("pad", "concat"):
+            points = min(points, points / max(math.prod(reader.shape), 1) * math.prod(node.shape))
+        return points
+
+    def _affine(self, x: Node, base: Node) -> bool:
+        """Whether ``x`` is an affine view of ``base``, once axes are split."""
+        group = Group(-1, axes_of(x.shape))
+        group.members[x] = tuple(Index.of(a) for a in group.axes)
+        for _ in range(16):
+            e = Inline(self, None, {base}).at(x, group.members[x])
+            if not isinstance(e, Load):
+                return False
+            split = next((s for i in e.index for s in i.splits()), None)
+            if split is None:
+                return all(i.affine() for i in e.index)
+            group.split(*split)
+        return False
+
+    # -- which loop it is computed in ------------------------------------------------------
+
+    def buffer(self, node: Node) -> Buffer:
+        """The memory of a kept node."""
+        if node not in self.buffers:
+            kind = "temporary" if node.op is not None else node.kind
+            letter = {"temporary": "t", "input": "x", "state": "s", "constant": "c"}[kind]
+            self.buffers[node] = Buffer(f"{letter}{next(self._count)}", node.shape, node.dtype, kind, node)
+            self.buffers[node].array = node.array
+        return self.buffers[node]
+
+    def _new(self, shape: Iterable[int]) -> Group:
+        group = Group(len(self.groups), axes_of(shape))
+        self.groups.append(group)
+        return group
+
+    def _assign(self, node: Node) -> None:
+        """Find the nest for a kept node."""
+        if node.name not in CORES and node.name not in REGIONS and node.name != "contract" and self._join(node):
+            return
+        group = self._new(node.shape)
+        group.members[node] = tuple(Index.of(a) for a in group.axes)
+        if node.name in CORES or node.name == "contract":
+            group.core = node
+        group.joinable = node.name not in REGIONS and node.name != "cumsum"
+        self.home[node] = group
+        inline = Inline(self, group, self.kept)
+        inline.member(node)
+        for other in inline.sites:
+            self._after(group, self.home[other])
+        group.places |= inline.places
+
+    def _after(self, group: Group, other: Group) -> None:
+        """``group`` must run after ``other``."""
+        if other is group:
+            return
+        new = other.before | 1 << other.number
+        if group.before | new != group.before:
+            group.before |= new
+            for g in self.groups:
+                if g.before >> group.number & 1:
+                    g.before |= group.before
+
+    def _join(self, node: Node) -> bool:
+        """Put ``node`` into the nest that computes what it needs, if that works."""
+        fresh = axes_of(node.shape, "rstuvwxyz")
+        index = tuple(Index.of(a) for a in fresh)
+        inline = Inline(self, None, self.kept)
+        inline.at(node, index, root=True)
+        needed = sorted({self.home[n] for n in inline.sites}, key=lambda g: -g.number)
+        size = math.prod(node.shape)
+        siblings = [g for g in reversed(self.groups[-8:]) if g not in needed and size > 1]
+        for group in (*needed, *siblings):
+            if not group.joinable or math.prod(a.size for a in group.axes) != size:
+                continue
+            if any(g is not group and g.before >> group.number & 1 for g in needed):
+                continue
+            change = self._aligned(group, node, fresh, index, inline)
+            if change is None:
+                continue
+            group.members[node] = tuple(i.rewrite(change.get) for i in index)
+            self.home[node] = group
+            for other in needed:
+                self._after(group, other)
+            return True
+        return False
+
+    def _aligned(
+        self, group: Group, node: Node, fresh: list[Axis], index: Position, inline: Inline
+    ) -> dict[Any, Index] | None:
+        """How the axes of ``node`` run through those of ``group``, if it needs its members only where they stand."""
+        sites = {n: p for n, p in inline.sites.items() if self.home[n] is group}
+        change: dict[Any, Index] = {}
+        if not sites:
+            first = next(iter(group.members))
+            if first.shape != node.shape:
+                return None
+            change = dict(zip(fresh, group.members[first], strict=True))
+        for member, positions in sites.items():
+            for position in positions:
+                for there, here in zip(group.members[member], position, strict=True):
+                    if not here.terms:
+                        if here != there:
+                            return None
+                        continue
+                    (axis, c), *more = here.terms.items()
+                    if more or c != 1 or here.const or not isinstance(axis, Axis):
+                        return None
+                    if change.setdefault(axis, there) != there:
+                        return None
+        if any(a.size > 1 and a not in change for a in fresh):
+            return None
+        for a in fresh:
+            change.setdefault(a, Index(0))
+        # each axis of the group must be met exactly once
+        met = [t for i in change.values() for t in i.terms]
+        if len(set(map(id, met))) != len(met) or not all(isinstance(t, Axis) for t in met):
+            return None
+        return change
+
+    # -- the nests ------------------------------------------------------------------
+
+    def nests(self) -> list[Nest]:
+        """The nests, in an order in which they can run."""
+        built = {group: self._build(group) for group in self.groups}
+        in_place = self._in_place(built)
+        for state, value in self.graph.writes.items():
+            if state in in_place:
+                self.buffers[value] = self.buffer(state)
+        wanted = {*self.loaded, *self.graph.outputs, *self.graph.writes.values()}
+        result: list[Nest] = []
+        for group in self._order():
+            axes, core, values = built[group]
+            last = next(reversed(group.members))
+            if last.name in REGIONS:
+                result += self._regions(last)
+                continue
+            stores = [Store(self.buffer(n), p, values[n]) for n, p in group.members.items() if n in wanted]
+            result.append(Nest([a for a in axes if a.size != 1], core, stores))
+        for state, value in self.graph.writes.items():
+            if state not in in_place:
+                over = axes_of(state.shape)
+                at = tuple(Index.of(a) for a in over)
+                copy = Store(self.buffer(state), at, Load(self.buffer(value), at))
+                result.append(Nest([a for a in over if a.size != 1], None, [copy]))
+        return result
+
+    def _order(self) -> list[Group]:
+        """The groups, each after those it needs, else as they were recorded."""
+        done, bits, result = 0, {g.number: g for g in self.groups}, []
+        waiting = sorted(bits)
+        while waiting:
+            k = next(k for k in waiting if bits[k].before & ~done == 0)
+            waiting.remove(k)
+            done |= 1 << k
+            result.append(bits[k])
+        return result
+
+    def _in_place(self, built: dict[Group, Any]) -> set[Node]:
+        """The states whose new value can be written over the old one: nobody reads that afterwards or elsewhere."""
+        result = set()
+        for state, value in self.graph.writes.items():
+            home = self.home[value]
+            readers = [g for g in self.groups if g is not home and state in g.places]
+            if value.name in REGIONS or any(g.before >> home.number & 1 for g in readers):
+                continue
+            _axes, core, values = built[home]
+            mine = self.buffer(state)
+            if core is not None and any(isinstance(e, Load) and e.buffer is mine for a in core.args for e in parts(a)):
+                continue
+            at = home.members[value]
+            here = (
+                e.index == at for v in values.values() for e in parts(v) if isinstance(e, Load) and e.buffer is mine
+            )
+            if all(here):
+                for g in readers:
+                    self._after(home, g)
+                result.add(state)
+        return result
+
+    def _build(self, group: Group) -> tuple[list[Axis], Core | None, dict[Node, Expr]]:
+        """The expressions of a group, its axes split until all quotients dissolve that can."""
+        for _ in range(24):
+            inline = Inline(self, group, self.kept)
+            values = {node: inline.member(node) for node in group.members}
+            roots = [*values.values(), *(inline.core.args if inline.core else ())]
+            mine = {*group.axes, *group.inner}
+            split = next((s for e in roots for i in indices(e) for s in i.splits() if s[0] in mine), None)
+            if split is None:
+                break
+            group.split(*split)
+        self.loaded.update(inline.sites)
+        group.places |= inline.places
+        return group.axes, inline.core, values
+
+    def _regions(self, node: Node) -> list[Nest]:
+        """Nests that write a buffer part by part."""
+        target = self.buffer(node)
+        inline = Inline(self, None, self.kept)
+        result: list[Nest] = []
+
+        def nest(shape: tuple[int, ...], where: Any, x: Node, add: bool = False, serial: int = 0) -> None:
+            over = axes_of(shape)
+            at = tuple(Index.of(a) for a in over)
+            store = Store(target, where(at), inline.at(x, at), add)
+            result.append(Nest([a for a in over if a.size != 1], None, [store], tuple(over[:serial])))
+
+        if node.name == "concat":
+            axis, start = node.params["axis"], 0
+            for x in node.inputs:
+
+                def moved(at: Position, start: int = start) -> Position:
+                    return tuple(i + start if k == axis else i for k, i in enumerate(at))
+
+                nest(x.shape, moved, x)
+                start += x.shape[axis]
+        elif node.name == "assign":
+            nest(node.shape, lambda at: at, node.inputs[0])
+            steps, spec = [], node.inputs[0].spec
+            for op, params in node.params["path"]:
+                steps.append((op, params, spec))
+                spec = op.rule(spec, **params)
+
+            def region(at: Position) -> Position:
+                for op, params, before in reversed(steps):
+                    at, tests = through(op, params, before, at)
+                    assert not tests
+                return at
+
+            nest(node.inputs[1].shape, region, node.inputs[1])
+        else:
+            add = node.name == "put_add"
+            v, where = (node.inputs[0], node.inputs[1:]) if add else (node.inputs[1], node.inputs[2:])
+            if add:
+                over = axes_of(node.shape)
+                zero = Number(node.dtype.type(0), node.dtype)
+                result.append(
+                    Nest([a for a in over if a.size != 1], None, [Store(target, tuple(map(Index.of, over)), zero)])
+                )
+            else:
+                nest(node.shape, lambda at: at, node.inputs[0])
+            n = len(where[0].shape)
+
+            def scattered(at: Position) -> Position:
+                rest = iter(at[n:])
+                named = dict(zip(node.params["axes"], where, strict=True))
+                return tuple(
+                    inline.picked(named[k], at[:n], size) if k in named else next(rest)
+                    for k, size in enumerate(node.shape)
+                )
+
+            nest(v.shape, scattered, v, add, serial=n)
+        self.loaded.update(inline.sites)
+        return result
+
+
+class Inline:
+    """Expressions for nodes at positions.
+
+    Attributes:
+        sites: The kept nodes that were asked for, and at which positions.
+        places: The inputs, states and constants that were read.
+        core: The reduction of the group.
+    """
+
+    def __init__(self, lowering: Lowering, group: Group | None, kept: set[Node]) -> None:
+        self.lowering, self.group, self.kept = lowering, group, kept
+        self.sites: dict[Node, list[Position]] = {}
+        self.places: set[Node] = set()
+        self.core: Core | None = None
+        self._values: dict[Node, tuple[Position, Expr]] = {}
+        self._memo: dict[tuple[Node, Position], Expr] = {}
+
+    def member(self, node: Node) -> Expr:
+        """The value of a member of the group, where it stands."""
+        assert self.group is not None
+        at = self.group.members[node]
+        if node.name in CORES or node.name == "contract":
+            self.core = self._core(node, at)
+            e: Expr = Acc(self.core)
+        elif node.name in REGIONS:
+            for x in node.inputs:
+                self.at(x, tuple(Index.of(a) for a in axes_of(x.shape)))
+            e = Number(0, node.dtype)
+        else:
+            e = self.at(node, at, root=True)
+        self._values[node] = at, e
+        return e
+
+    def at(self, node: Node, at: Position, root: bool = False) -> Expr:
+        """The value of ``node`` at a position; ``root`` if it is to be computed although it is kept."""
+        key = node, at
+        if key not in self._memo:
+            self._memo[key] = self._at(node, at, root)
+        return self._memo[key]
+
+    def _at(self, node: Node, at: Position, root: bool) -> Expr:
+        if _number(node):
+            assert node.array is not None
+            return Number(node.array.reshape(-1)[0], node.dtype)
+        if node in self.kept and not root:
+            if node in self._values and self._values[node][0] == at:
+                return self._values[node][1]
+            if node.op is None:
+                self.places.add(node)
+            else:
+                self.sites.setdefault(node, []).append(at)
+            return Load(self.lowering.buffer(node), at)
+        op = node.op
+        assert op is not None
+        if op.family == "map":
+            return Apply(op.name, tuple(self.at(x, _stretched(at, x.shape)) for x in node.inputs), node.dtype)
+        if op.family == "view":
+            (x,) = node.inputs
+            inside, tests = through(op, node.params, x.spec, at)
+            e = self.at(x, inside)
+            return choose(tests, e, Number(node.dtype.type(node.params.get("value", 0)), node.dtype))
+        if op.name == "random_bits":
+            (state,) = node.inputs
+            seed, block = (self.at(state, (Index(k),)) for k in (0, 1))
+            return Word(seed, block, flat(at, node.shape))
+        assert op.name == "take", f"{op.name} is not lowered"
+        x, *where = node.inputs
+        n = len(where[0].shape)
+        rest = iter(at[n:])
+        named = dict(zip(node.params["axes"], where, strict=True))
+        position = (self.picked(named[k], at[:n], size) if k in named else next(rest) for k, size in enumerate(x.shape))
+        return self.at(x, tuple(position))
+
+    def picked(self, where: Node, at: Position, size: int) -> Index:
+        """A position along an axis of ``size``, read from ``where``."""
+        key = where, at, size
+        memo: Any = self._memo
+        if key not in memo:
+            memo[key] = Index.of(Picked(self.at(where, at), size))
+        return memo[key]
+
+    def _core(self, node: Node, at: Position) -> Core:
+        assert self.group is not None
+        x = node.inputs[0]
+        if node.name == "contract":
+            labels_x, labels_w, out = parse(node.params["spec"])
+            sizes = dict(zip(labels_x + labels_w, x.shape + node.inputs[1].shape, strict=True))
+            summed = [c for c in dict.fromkeys(labels_x) if c not in out]
+            over = self.group.over([Axis(f"k{c}", sizes[c]) for c in summed])
+            where = dict(zip(out, at, strict=True)) | dict(zip(summed, over, strict=True))
+            args = tuple(
+                self.at(n, tuple(where[c] for c in labels))
+                for n, labels in zip(node.inputs, (labels_x, labels_w), strict=True)
+            )
+            return Core("contract", [a for a in self.group.inner if a.size != 1], args, node.dtype)
+        params = node.params
+        if node.name == "fold":
+            (j,) = self.group.over([Axis("j", params["size"])])
+            axis = params["axis"]
+            place = at[axis] + j * -params["dilation"]
+            count, stride = x.shape[axis], params["stride"]
+            tests = (Test(place, 0, (count - 1) * stride + 1), Test(place % stride, 0, 1))
+            body = self.at(x, (*at[:axis], place // stride, *at[axis + 1 :], j))
+            args = (choose(tests, body, Number(node.dtype.type(0), node.dtype)),)
+        elif node.name == "cumsum":
+            axis = params["axis"]
+            args = (self.at(x, at),)
+            args = (_as(args[0], node.dtype),)
+            axes = [t for t in at[axis].terms if isinstance(t, Axis)]
+            return Core("scan", axes, args, node.dtype)
+        else:
+            axes = params["axes"]
+            inner_at = iter(self.group.over([Axis("k" + "ijklmnop"[a % 8], x.shape[a]) for a in axes]))
+            kept = iter(at)
+            position = []
+            for a in range(len(x.shape)):
+                if a in axes:
+                    position.append(next(inner_at))
+                    if params.get("keepdims"):
+                        next(kept)
+                else:
+                    position.append(next(kept))
+            body = self.at(x, tuple(position))
+            args = (_as(body, node.dtype) if node.name == "sum" else body,)
+            if node.name.startswith("arg"):
+                args += (Place(self.group.inner_at[0]),)
+        inner = [a for a in self.group.inner if a.size != 1 or node.name.startswith("arg")]
+        return Core(CORES[node.name], inner, args, node.dtype)
+
+
+def _as(e: Expr, dtype: np.dtype) -> Expr:
+    return e if e.dtype == dtype else Apply("cast", (e,), dtype)
+
+
+def _stretched(at: Position, shape: tuple[int, ...]) -> Position:
+    """The position in an operand that is broadcast."""
+    return tuple(Index(0) if n == 1 else i for i, n in zip(at[len(at) - len(shape) :], shape, strict=True))
+
+
+def choose(tests: Iterable[Test], a: Expr, b: Expr) -> Expr:
+    """``a`` if all tests hold; those decided already are left out."""
+    open_tests = []
+    for t in tests:
+        low, high = t.place.bounds()
+        if low >= t.low and high < t.high:
+            continue
+        if high < t.low or low >= t.high:
+            return b
+        open_tests.append(t)
+    return Choose(tuple(open_tests), a, b) if open_tests else a
+
+
+def through(op: Op, params: dict[str, Any], spec: Spec, at: Position) -> tuple[Position, tuple[Test, ...]]:
+    """Where a view looks: the position in its input, and what must hold for there to be one.
+
+    Args:
+        op, params: The view.
+        spec: Of its input.
+        at: A position in its result.
+    """
+    shape, name = spec.shape, op.name
+    if name == "reshape":
+        return unflat(flat(at, params["shape"]), shape), ()
+    if name == "permute":
+        inside: list[Index] = [Index(0)] * len(shape)
+        for i, a in zip(at, params["axes"], strict=True):
+            inside[a] = i
+        return tuple(inside), ()
+    if name == "expand":
+        return _stretched(at, shape), ()
+    if name == "slice":
+        return tuple(i * step + start for i, (start, _, step) in zip(at, params["ranges"], strict=True)), ()
+    if name == "flip":
+        return tuple(
+            i * -1 + (n - 1) if a in params["axes"] else i for a, (i, n) in enumerate(zip(at, shape, strict=True))
+        ), ()
+    if name == "window":
+        axis = params["axis"]
+        moved = at[axis] * params["stride"] + at[-1] * params["dilation"]
+        return (*at[:axis], moved, *at[axis + 1 : -1]), ()
+    assert name == "pad", f"{name} is not lowered"
+    position, tests = [], []
+    for i, n, (before, _, between) in zip(at, shape, params["pads"], strict=True):
+        place = i + -before
+        tests.append(Test(place, 0, (n - 1) * (between + 1) + 1 if n else 0))
+        if between:
+            tests.append(Test(place % (between + 1), 0, 1))
+        position.append(place // (between + 1))
+    return tuple(position), tuple(tests)
+
+
+def _number(node: Node) -> bool:
+    """Whether it is a constant that stands in the code itself."""
+    return node.kind == "constant" and node.array is not None and node.array.size == 1

@@ -1,0 +1,265 @@
+"""A whole program: its nests in order, where each buffer lies, and the function that every thread runs.
+
+    void run(ptr table, ptr sync, ptr fault, ptr steps, i64 thread, i64 threads)
+
+``table`` holds the address of each buffer and how far it moves from step to step; ``steps`` is (first, last). Every
+thread runs all of it and takes its share of each nest; where one nest needs what another thread computed, they meet at
+a barrier. How the work is shared never decides how a sum is taken, so the results do not depend on the threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from haema.compiler import lower, passes, schedule
+from haema.compiler import nest as nests
+from haema.compiler.builder import Builder, Module, Value, const
+from haema.compiler.emit import Emitter
+from haema.compiler.graph import Graph
+from haema.compiler.graph import verify as verify_graph
+from haema.compiler.nest import Buffer, Nest
+from haema.compiler.target import Target, machine
+
+ALIGN = 64
+FINISHED = 16
+"""Where in the threads' common memory the finished runs are counted."""
+SMALL = 20_000
+"""Work (roughly cycles) up to which a nest is left to one thread."""
+
+
+@dataclass
+class Program:
+    """What was compiled.
+
+    Attributes:
+        graph: After the passes.
+        nests: In the order of running.
+        buffers: Those that the caller provides, in the order of the table; the arena is the last entry.
+        arena: Bytes of memory for temporaries.
+        text: LLVM IR.
+        tasks: Tasks per nest.
+        parallel: Whether any nest is shared by threads.
+    """
+
+    graph: Graph
+    nests: list[Nest]
+    buffers: list[Buffer]
+    arena: int
+    offsets: dict[Buffer, int]
+    text: str
+    tasks: list[int]
+    parallel: bool
+
+
+def optimized(graph: Graph, check: bool = False) -> Graph:
+    """The graph after all passes."""
+    for run in passes.PASSES:
+        graph = run(graph)
+        if check:
+            verify_graph(graph)
+    return graph
+
+
+def build(graph: Graph, target: Target, check: bool = False) -> Program:
+    """The program of a graph."""
+    graph = optimized(graph, check)
+    lowering = lower.Lowering(graph)
+    loops = lowering.nests()
+    outputs = []
+    for node in graph.outputs:
+        buffer = lowering.buffer(node)
+        buffer.kind = "output"
+        outputs.append(buffer)
+    loops = schedule.layouts(loops, target)
+    if check:
+        for nest in loops:
+            nests.verify(nest)
+    module = Module()
+    tasks = []
+    for k, nest in enumerate(loops):
+        nest.plan = schedule.plan(nest, target)
+        tasks.append(Emitter(module, nest, f"nest{k}").emit() if nest.points or nest.core is not None else 0)
+    used = dict.fromkeys(b for nest in loops for b in nest.buffers())
+    given = [lowering.buffer(n) for n in graph.inputs if n in lowering.buffers]
+    given += [b for b in used if b.kind in ("state", "constant")]
+    given += outputs
+    offsets, arena = _arena(loops)
+    shared = _drive(module, loops, tasks, given, offsets)
+    return Program(graph, loops, given, arena, offsets, module.text(), tasks, shared)
+
+
+def _arena(loops: list[Nest]) -> tuple[dict[Buffer, int], int]:
+    """Where each temporary lies: first fit among those that live at the same time."""
+    first: dict[Buffer, int] = {}
+    last: dict[Buffer, int] = {}
+    for k, nest in enumerate(loops):
+        for b in nest.buffers():
+            if b.kind == "temporary":
+                first.setdefault(b, k)
+                last[b] = k
+    offsets: dict[Buffer, int] = {}
+    top = 0
+    for b in sorted(first, key=lambda b: (-b.size * b.dtype.itemsize, first[b])):
+        size = -(-(b.size * b.dtype.itemsize + ALIGN) // ALIGN) * ALIGN
+        busy = sorted(
+            (offsets[o], offsets[o] + -(-(o.size * o.dtype.itemsize + ALIGN) // ALIGN) * ALIGN)
+            for o in offsets
+            if first[o] <= last[b] and first[b] <= last[o]
+        )
+        at = 0
+        for start, stop in busy:
+            if at + size <= start:
+                break
+            at = max(at, stop)
+        offsets[b] = at
+        top = max(top, at + size)
+    return offsets, top
+
+
+def _span(b: Buffer, offsets: dict[Buffer, int]) -> tuple[object, int, int]:
+    """Which memory a buffer occupies."""
+    if b in offsets:
+        return "arena", offsets[b], offsets[b] + b.size * b.dtype.itemsize
+    return b, 0, 1
+
+
+def _conflict(a: Nest, b: Nest, offsets: dict[Buffer, int]) -> bool:
+    """Whether ``b`` must wait for all of ``a``."""
+    written = {s.buffer for s in a.stores}, {s.buffer for s in b.stores}
+    for mine, theirs in ((written[0], b.buffers()), (a.buffers(), written[1])):
+        for x in mine:
+            wx, sx, ex = _span(x, offsets)
+            for y in theirs:
+                wy, sy, ey = _span(y, offsets)
+                if wx == wy and sx < ey and sy < ex:
+                    return True
+    return False
+
+
+def work(nest: Nest) -> float:
+    """Roughly how many cycles of one core a nest takes."""
+    per = 0.06 if nest.flops else 0.3 * (1 + len(nest.loads()))
+    return nest.points * per
+
+
+def _drive(
+    module: Module, loops: list[Nest], tasks: list[int], given: list[Buffer], offsets: dict[Buffer, int]
+) -> bool:
+    """The function that runs all nests, step after step."""
+    _barrier(module)
+    b = Builder(module)
+    thread, threads, sync, fault = (
+        Value("i64", "%thread"),
+        Value("i64", "%threads"),
+        Value("ptr", "%sync"),
+        Value("ptr", "%fault"),
+    )
+    place = {buffer: k for k, buffer in enumerate(given)}
+    steps = Value("ptr", "%steps")
+    start = b.load(steps, "i64", 8)
+    stop = b.load(b.at(steps, 1, "i64"), "i64", 8)
+    table = Value("ptr", "%table")
+    bases = [
+        (b.load(b.at(table, 2 * k, "i64"), "ptr", 8), b.load(b.at(table, 2 * k + 1, "i64"), "i64", 8))
+        for k in range(len(given) + 1)
+    ]
+    parallel = False
+    with b.loop(start, stop) as step:
+        moved = [b.at(base, b.op("mul", step.index, stride), "i8") for base, stride in bases]
+        open_nests: list[tuple[Nest, bool]] = []  # since the last barrier; whether shared
+
+        def meet() -> None:
+            b.do("meet", sync, threads)
+            open_nests.clear()
+
+        for k, nest in enumerate(loops):
+            if not tasks[k]:
+                continue
+            shared = tasks[k] > 1 and work(nest) > SMALL
+            parallel |= shared
+            # what one thread does alone needs no meeting between
+            if any((shared or s) and _conflict(n, nest, offsets) for n, s in open_nests):
+                meet()
+            open_nests.append((nest, shared))
+            pointers = []
+            for buffer in nest.buffers():
+                if buffer in place:
+                    pointers.append(moved[place[buffer]])
+                else:
+                    pointers.append(b.at(bases[-1][0], offsets[buffer], "i8"))
+            n = const("i64", tasks[k])
+            if shared:
+                low = b.op("udiv", b.op("mul", thread, n), threads)
+                high = b.op("udiv", b.op("mul", b.op("add", thread, const("i64", 1)), n), threads)
+                b.do(f"nest{k}", *pointers, fault, low, high)
+            else:
+                with b.when(b.compare("icmp eq", thread, const("i64", 0))):
+                    b.do(f"nest{k}", *pointers, fault, const("i64", 0), n)
+        if parallel:
+            meet()
+    with b.when(b.compare("icmp eq", thread, const("i64", 0))):
+        done = b.at(sync, FINISHED, "i64")
+        b.store(b.op("add", b.load(done, "i64", 8), const("i64", 1)), done, 8)
+    b.line("ret void")
+    module.define("run", "void @run(ptr %table, ptr %sync, ptr %fault, ptr %steps, i64 %thread, i64 %threads)", b)
+    return parallel
+
+
+def _barrier(module: Module) -> None:
+    """``meet(sync, threads)``: nobody goes on before all have come."""
+    b = Builder(module)
+    sync, threads = Value("ptr", "%sync"), Value("i64", "%threads")
+    alone = b.compare("icmp eq", threads, const("i64", 1))
+    b.line(f"br {alone}, label %done, label %meet")
+    b.start("meet")
+    turn = b.at(sync, 8, "i64")  # a cache line of its own
+    before = b.emit("i64", f"load atomic i64, {turn} monotonic, align 8")
+    came = b.emit("i64", f"atomicrmw add {sync}, i64 1 acq_rel")
+    last = b.compare("icmp eq", b.op("add", came, const("i64", 1)), threads)
+    b.line(f"br {last}, label %open, label %spin")
+    b.start("open")
+    b.line(f"store atomic i64 0, {sync} monotonic, align 8")
+    b.line(f"store atomic {b.op('add', before, const('i64', 1))}, {turn} release, align 8")
+    b.line("br label %done")
+    b.start("spin")
+    count = b.emit("i64", "phi i64 [0, %meet], [%again, %wait]")
+    b.lines[-1] = b.lines[-1]
+    now = b.emit("i64", f"load atomic i64, {turn} acquire, align 8")
+    b.line(f"br {b.compare('icmp ne', now, before)}, label %done, label %wait")
+    b.start("wait")
+    b.line(f"%again = add {count}, 1")
+    tired = b.compare("icmp eq", b.op("and", Value("i64", "%again"), const("i64", 16383)), const("i64", 0))
+    b.line(f"br {tired}, label %sleep, label %spin")
+    b.start("sleep")
+    b.call("sched_yield", "i32")
+    b.line("br label %spin")
+    b.start("done")
+    b.line("ret void")
+    text = "\n".join(b.lines)
+    text = text.replace("[%again, %wait]", "[%again, %wait], [%again, %sleep]")
+    b.lines = text.split("\n")
+    module.define("meet", "void @meet(ptr %sync, i64 %threads)", b)
+
+
+def emit_ir(program: Program, target: Target) -> tuple[object, object]:
+    """The optimised LLVM module and its code generator."""
+    import llvmlite.binding as llvm
+
+    tm = machine(target)
+    module = llvm.parse_assembly(program.text)
+    module.triple = target.triple
+    module.data_layout = str(tm.target_data)  # type: ignore[attr-defined]
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = options.slp_vectorization = False
+    options.loop_interleaving = options.loop_unrolling = False
+    builder = llvm.create_pass_builder(tm, options)
+    builder.getModulePassManager().run(module, builder)
+    return module, tm
+
+
+def machine_code(program: Program, target: Target) -> bytes:
+    """An object file."""
+    module, tm = emit_ir(program, target)
+    code: bytes = tm.emit_object(module)  # type: ignore[attr-defined]
+    return code

@@ -1,0 +1,144 @@
+"""Running machine code: memory for a program, and the threads that share its work.
+
+The thread that calls takes part; the others wait, asleep, until there is a program for several. A program for one
+thread does not wake them. After a fork the child starts its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from haema.compiler.program import FINISHED
+from haema.threads import get_num_threads
+
+_FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64)
+_SYNC = 24  # int64 words: the barrier's two, each in a cache line of its own, and the count of finished runs
+
+
+class Pool:
+    """Threads that wait for work."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def grow(self, n: int) -> None:
+        """Have at least ``n`` threads."""
+        while len(self._threads) < n:
+            thread = threading.Thread(target=self._serve, name="haema", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _serve(self) -> None:
+        while True:
+            function, args = self._jobs.get()
+            function(*args)
+
+    def send(self, function: Any, args: Sequence[Any]) -> None:
+        """Let one thread call a native function."""
+        self._jobs.put((function, args))
+
+
+_pool = Pool()
+
+
+def _renew() -> None:
+    """In a child process: its parent's threads are not there."""
+    global _pool
+    _pool = Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+def aligned(size: int) -> tuple[np.ndarray, int]:
+    """Memory of ``size`` bytes and its address, a multiple of 64.
+
+    Raises:
+        MemoryError: there is not enough.
+    """
+    memory = np.empty(size + 64, np.uint8)
+    start: int = memory.ctypes.data
+    return memory, start + -start % 64
+
+
+class Loaded:
+    """Machine code in memory.
+
+    Args:
+        code: An object file.
+        arena: Bytes that it needs for temporaries.
+        entries: Number of entries of its table, the arena not counted.
+        parallel: Whether several threads can share its work.
+
+    Attributes:
+        table: Address and step of each buffer, the arena last.
+        fault: Not 0 after a run in which a position was out of range.
+    """
+
+    def __init__(self, code: bytes, arena: int, entries: int, parallel: bool) -> None:
+        import llvmlite.binding as llvm
+
+        from haema.compiler.target import machine, target
+
+        module = llvm.parse_assembly("")
+        self._engine = llvm.create_mcjit_compiler(module, machine(target()))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        self._run = _FUNCTION(self._engine.get_function_address("run"))
+        self.parallel = parallel
+        self.lock = threading.Lock()
+        self._memory, start = aligned(arena)
+        self.table = np.zeros(2 * (entries + 1), np.int64)
+        self.table[-2] = start
+        self.fault = np.zeros(8, np.int64)
+        self.steps = np.zeros(2, np.int64)
+        self._sync_memory, sync = aligned(8 * _SYNC)
+        self._sync_memory[:] = 0
+        self._sync = self._sync_memory[sync - self._sync_memory.ctypes.data :][: 8 * _SYNC].view(np.int64)
+        self._args = (self.table.ctypes.data, sync, self.fault.ctypes.data, self.steps.ctypes.data)
+        self._alone = tuple(
+            kind(x) for kind, x in zip([ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2, (*self._args, 0, 1), strict=True)
+        )
+
+    def address(self, name: str) -> int:
+        """Where a function lies."""
+        found: int = self._engine.get_function_address(name)
+        return found
+
+    def run(self, first: int, last: int) -> None:
+        """Run the steps ``first`` to below ``last``; the caller holds ``lock``."""
+        self.steps[0], self.steps[1] = first, last
+        n = get_num_threads() if self.parallel else 1
+        if n == 1 or not _pool.lock.acquire(blocking=False):  # others are at work: alone, with the same result
+            self._run(*self._alone)
+            return
+        try:
+            self._together(n)
+        finally:
+            _pool.lock.release()
+
+    def _together(self, n: int) -> None:
+        _pool.grow(n - 1)
+        before = int(self._sync[FINISHED])
+        sent = 0
+        try:
+            for k in range(1, n):
+                _pool.send(self._run, (*self._args, k, n))
+                sent = k
+            self._run(*self._args, 0, n)
+        finally:
+            # Ctrl-C may come between any two lines here, and the threads that have begun wait for all others
+            if int(self._sync[FINISHED]) == before and sent:
+                for k in range(sent + 1, n):
+                    _pool.send(self._run, (*self._args, k, n))
+                self._run(*self._args, 0, n)
