@@ -177,7 +177,7 @@ class Tensor(Variable):
         """
         if self.requires_grad:
             raise HaemaError("numpy() on a tensor that requires a gradient would lose it; use .detach().numpy()")
-        return self._data
+        return self._data if isinstance(self._data, np.ndarray) else np.asarray(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)

@@ -3,408 +3,24 @@
 A primitive maps registers to a register. Each lane's result depends on that lane alone, and it is the same however many
 lanes there are; no instruction carries a fast-math flag.
 
-Float32's common functions are straight lines of arithmetic. The reductions are the textbook ones,
-
-    e^x   = 2^n e^r,                n = round(x / ln 2),      r = x - n ln 2 in two steps     |r| <= ln 2 / 2
-    log x = e ln 2 + log(1 + f),    x = 2^e (1 + f)                                           |f| <= 1/3
-    sin x = +-sin r or +-cos r,     n = round(2 x / pi),      r = x - n pi/2 in three steps   |r| <= pi / 4
-
-(Muller et al., Handbook of Floating-Point Arithmetic, 2nd ed., section 10.2; Cody and Waite, Software Manual for the
-Elementary Functions, 1980). A polynomial does the rest. Its coefficients minimise the largest relative error of the
-function (a linear program over 1200 Chebyshev points, values with 40 digits); they were rounded to float32 one by one
-from the lowest power up, each time with a new fit of the others. The error beside each tuple is the one after rounding;
-half a unit in the last place is 2^-25 to 2^-24.
-
-Other functions, and float64, call the C library lane by lane.
+The functions of analysis are in :mod:`haema.compiler.elementary`; here are arithmetic, comparisons and casts.
 """
 
 from __future__ import annotations
 
-import struct
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from haema.compiler import elementary
 from haema.compiler.builder import SCALARS, Builder, Value, const, lanes_of, scalar_of, short
-from haema.ops.special import ERF_END, ERF_K, ERF_P, ERF_Q
+from haema.compiler.num import Num, per_lane
 
 Emit = Callable[[Builder, list[Value], np.dtype], Value]
 """Writes a primitive: operands, and the type of the last operand."""
 
-# Highest power first.
-EXP = (0.00138699485, 0.00836625323, 0.0416674428, 0.166665465, 0.49999997)  # (e^r - 1 - r) / r^2, 2^-26.1
-EXP2 = (0.00132692605, 0.00967129972, 0.055507116, 0.240222469, 0.693147004)  # (2^f - 1) / f, 2^-23.3 of 2^f
-LOG = (-0.12879838, 0.139855027, -0.121873952, 0.140055537, -0.166802213, 0.200104356, -0.249998048, 0.333332151)
-# (log(1 + f) - f + f^2/2) / f^3, 2^-27.6
-SIN = (-0.000195182787, 0.00833218917, -0.166666552)  # (sin r - r) / r^3 in r^2, 2^-27.9
-COS = (2.44323273e-05, -0.00138873095, 0.0416666456)  # (cos r - 1 + r^2/2) / r^4 in r^2, 2^-32.9
-TANH = (-0.00569229666, 0.0206281673, -0.0537365153, 0.133314058, -0.333332807)
-# (tanh x - x) / x^3 in x^2, 2^-27.7 up to TANH_SPLIT
-ERF_SMALL = (-0.000602079963, 0.00499895914, -0.026770493, 0.112819217, -0.376125038, 0.128379151)
-# (erf x - x) / x in x^2, 2^-26.0 up to ERF_SPLIT
-ERF_LARGE = (
-    -0.000285965012, 0.00442252215, -0.0321939141, 0.150204107, 0.918962359, 1.62706745, 0.000240140042,
-)  # fmt: skip
-# -log2(1 - erf x), 2^-29.1 of erf x from ERF_SPLIT to ERF_LIMIT
-
-TANH_SPLIT, TANH_LIMIT = 0.625, 9.02  # from the limit on, the function rounds to 1
-ERF_SPLIT, ERF_LIMIT = 0.9, 3.95
-
-LOG2E = 1.4426950408889634
-LN2_HIGH = 0.693145751953125  # 16 bits, so that n LN2_HIGH is exact
-LN2_LOW = 1.4286068203094172e-06
-LN2 = 0.6931471805599453
-TWO_OVER_PI = 0.6366197723675814
-PI_HALF = (1.570796251296997, 7.549789415861596e-08, 5.390302529957765e-15)  # three float32 numbers, all rounded down
-PI_LIMIT = 1e5  # beyond it three steps do not suffice
-
-MAGIC = 12582912.0  # 1.5 * 2^23: x + MAGIC rounds x to an integer and leaves it in the low bits
-
-
-@dataclass(frozen=True)
-class Num:
-    """A register that one can calculate with: each operator writes an instruction.
-
-    Attributes:
-        b: Where the instructions go.
-        v: The register.
-    """
-
-    b: Builder
-    v: Value
-
-    @property
-    def is_float(self) -> bool:
-        """Whether the lanes are floating-point numbers."""
-        return scalar_of(self.v.type) in ("float", "double")
-
-    def value(self, other: Num | float) -> Value:
-        """``other`` as a register of this type."""
-        return other.v if isinstance(other, Num) else const(self.v.type, other)
-
-    def like(self, x: float) -> Num:
-        """A constant of this type."""
-        return Num(self.b, const(self.v.type, x))
-
-    def op(self, name: str, other: Num | float, swap: bool = False) -> Num:
-        """A binary instruction, on floats with an ``f`` before its name."""
-        pair = (self.value(other), self.v) if swap else (self.v, self.value(other))
-        return Num(self.b, self.b.op(("f" if self.is_float else "") + name, *pair))
-
-    def __add__(self, other: Num | float) -> Num:
-        return self.op("add", other)
-
-    def __sub__(self, other: Num | float) -> Num:
-        return self.op("sub", other)
-
-    def __mul__(self, other: Num | float) -> Num:
-        return self.op("mul", other)
-
-    def __truediv__(self, other: Num | float) -> Num:
-        return self.op("div", other)
-
-    def __radd__(self, other: float) -> Num:
-        return self.op("add", other)
-
-    def __rsub__(self, other: float) -> Num:
-        return self.op("sub", other, swap=True)
-
-    def __rmul__(self, other: float) -> Num:
-        return self.op("mul", other)
-
-    def __rtruediv__(self, other: float) -> Num:
-        return self.op("div", other, swap=True)
-
-    def __neg__(self) -> Num:
-        if self.is_float:
-            return Num(self.b, self.b.emit(self.v.type, f"fneg {self.v}"))
-        return 0 - self
-
-    def __and__(self, other: Num | int) -> Num:
-        return self.op("and", other)
-
-    def __or__(self, other: Num | int) -> Num:
-        return self.op("or", other)
-
-    def __xor__(self, other: Num | int) -> Num:
-        return self.op("xor", other)
-
-    def __lshift__(self, other: Num | int) -> Num:
-        return self.op("shl", other)
-
-    def compare(self, how: str, other: Num | float) -> Num:
-        """``fcmp`` or ``icmp``; an ordered predicate on floats is without its ``o``: "lt", "ult", "uno"."""
-        full = how if how[0] == "u" or not self.is_float else "o" + how
-        kind = "fcmp" if self.is_float else "icmp"
-        return Num(self.b, self.b.compare(f"{kind} {full}", self.v, self.value(other)))
-
-    def __lt__(self, other: Num | float) -> Num:
-        return self.compare("lt" if self.is_float else "slt", other)
-
-    def __le__(self, other: Num | float) -> Num:
-        return self.compare("le" if self.is_float else "sle", other)
-
-    def __gt__(self, other: Num | float) -> Num:
-        return self.compare("gt" if self.is_float else "sgt", other)
-
-    def __ge__(self, other: Num | float) -> Num:
-        return self.compare("ge" if self.is_float else "sge", other)
-
-    def equal(self, other: Num | float) -> Num:
-        """Whether they are equal."""
-        return self.compare("eq", other)
-
-    def choose(self, yes: Num | float, no: Num | float) -> Num:
-        """Where this condition holds ``yes``, else ``no``; one of them is a register."""
-        like = yes if isinstance(yes, Num) else no
-        assert isinstance(like, Num)
-        return Num(self.b, self.b.select(self.v, like.value(yes), like.value(no)))
-
-    def fma(self, factor: Num | float, summand: Num | float) -> Num:
-        """self * factor + summand, rounded once."""
-        return Num(self.b, self.b.fma(self.v, self.value(factor), self.value(summand)))
-
-    def call(self, name: str, *others: Num | float) -> Num:
-        """The intrinsic ``llvm.NAME``."""
-        return Num(self.b, self.b.intrinsic(name, self.v, *map(self.value, others)))
-
-    def cast(self, name: str, scalar: str) -> Num:
-        """A conversion."""
-        return Num(self.b, self.b.cast(name, self.v, scalar))
-
-    def bits(self) -> Num:
-        """A float32's bits."""
-        return self.cast("bitcast", "i32")
-
-    def as_float(self) -> Num:
-        """The float32 with these bits."""
-        return self.cast("bitcast", "float")
-
-    def abs(self) -> Num:
-        """A float's size."""
-        return self.call("fabs")
-
-    def at_most(self, limit: float) -> Num:
-        """min(self, limit); nan stays."""
-        return (self > limit).choose(limit, self)
-
-    def at_least(self, limit: float) -> Num:
-        """max(self, limit); nan stays."""
-        return (self < limit).choose(limit, self)
-
-
-def horner(x: Num, coefficients: tuple[float, ...]) -> Num:
-    """The polynomial with these coefficients, highest power first."""
-    result = x.fma(coefficients[0], coefficients[1])
-    for c in coefficients[2:]:
-        result = result.fma(x, c)
-    return result
-
-
-def _bits_of(x: float) -> int:
-    """The bits of a float32."""
-    return int(struct.unpack("<i", struct.pack("<f", x))[0])
-
-
-# -- float32: exponentials ------------------------------------------------------------------
-
-
-def _reduce_exp(x: Num, bias: int, sign: float = 1.0) -> tuple[Num, Num, Num]:
-    """(t, n, r) with sign x = n ln 2 + r; the low bits of t hold n + bias."""
-    t = x.fma(sign * LOG2E, MAGIC + bias)
-    n = t - (MAGIC + bias)
-    high = n.fma(-LN2_HIGH, x) if sign > 0 else n.fma(-LN2_HIGH, -x)
-    return t, n, n.fma(-LN2_LOW, high)
-
-
-def _power(t: Num) -> Num:
-    """2^k, where the low bits of t hold k + 127, -127 < k < 128."""
-    return (t.bits() << 23).as_float()
-
-
-def _exp_near(r: Num) -> Num:
-    """e^r, |r| <= ln 2 / 2."""
-    return horner(r, EXP).fma(r, 1.0).fma(r, 1.0)
-
-
-def _exp2(x: Num, scale: float) -> tuple[Num, Num]:
-    """(p, s) with 2^(scale x) = p s; for -126 < scale x < 127."""
-    t = x.fma(scale, MAGIC + 127)
-    f = x.fma(scale, (MAGIC + 127) - t)
-    return horner(f, EXP2).fma(f, 1.0), _power(t)
-
-
-def _exp(x: Num) -> Num:
-    """e^x. Half of the exponent n goes to each of two factors: so 2^128 and denormal results are within reach."""
-    t, _, r = _reduce_exp(x.at_most(89.0).at_least(-104.0), 254)
-    half = (t.bits() << 22) & -0x800000
-    rest = (t.bits() << 23) - half
-    return _exp_near(r) * half.as_float() * rest.as_float()
-
-
-def _expm1(x: Num) -> Num:
-    """e^x - 1 = 2 (s q + s - 1/2), where s = 2^(n-1), q = e^r - 1; q itself for n = 0."""
-    t, n, r = _reduce_exp(x.at_most(89.0).at_least(-18.0), 126)
-    q = (r * r).fma(horner(r, EXP), r)
-    s = _power(t)
-    y = n.equal(0.0).choose(q, s.fma(q, s - 0.5) * 2.0)
-    return y.call("copysign", x)
-
-
-def _sigmoid(x: Num) -> Num:
-    """1 / (1 + e^-x); e^-x is twice p s, and may be infinite."""
-    t, _, r = _reduce_exp(x.at_most(30.0).at_least(-89.0), 126, -1.0)
-    return 1.0 / (_exp_near(r) * _power(t)).fma(2.0, 1.0)
-
-
-def _tanh(x: Num) -> Num:
-    """x + x^3 P(x^2) near 0, else 1 - 2 / (e^2x + 1)."""
-    size = x.abs().at_most(TANH_LIMIT)
-    square = size * size
-    near = (horner(square, TANH) * square).fma(size, size)
-    p, s = _exp2(size, 2 * LOG2E)
-    far = 1.0 - 2.0 / p.fma(s, 1.0)
-    return (size < TANH_SPLIT).choose(near, far).call("copysign", x)
-
-
-def _erf(x: Num) -> Num:
-    """x + x P(x^2) near 0, else 1 - 2^-Q(x)."""
-    size = x.abs().at_most(ERF_LIMIT)
-    near = horner(size * size, ERF_SMALL).fma(size, size)
-    p, s = _exp2(horner(size, ERF_LARGE), -1.0)
-    far = (-p).fma(s, 1.0)
-    return (size < ERF_SPLIT).choose(near, far).call("copysign", x)
-
-
-# -- float32: logarithms ------------------------------------------------------------------
-
-
-def _log_near(f: Num) -> Num:
-    """log(1 + f), |f| <= 1/3."""
-    return (f * f).fma(horner(f, LOG).fma(f, -0.5), f)
-
-
-def _log_ends(y: Num, x: Num) -> Num:
-    """The logarithm y of x, put right for x that is not between 0 and infinity."""
-    y = (x < np.inf).choose(y, x)
-    return (x <= 0.0).choose(x.equal(0.0).choose(y.like(-np.inf), np.nan), y)
-
-
-def _log(x: Num) -> Num:
-    """log x = e ln 2 + log(1 + f); denormal numbers are scaled first."""
-    tiny = x < 2.0**-126
-    scaled = tiny.choose(x * 2.0**23, x).bits()
-    k = scaled - _bits_of(2 / 3)
-    f = (scaled - (k & -0x800000)).as_float() - 1.0
-    e = k.op("ashr", 23).cast("sitofp", "float")
-    e = tiny.choose(e - 23.0, e)
-    return _log_ends(e.fma(LN2, _log_near(f)), x)
-
-
-def _log1p(x: Num) -> Num:
-    """log(1 + x) = e ln 2 + log(1 + f), f = 2^-e x + 2^-e - 1, rounded once; f = x for e = 0."""
-    u = x + 1.0
-    k = (u.bits() - _bits_of(2 / 3)) & -0x800000
-    four = (_bits_of(4.0) - k).as_float()  # 4 2^-e, which is no denormal number
-    same = k.equal(0)
-    f = same.choose(x, (x * 0.25).fma(four, four.fma(0.25, -1.0)))
-    near = _log_near(f)
-    e = k.op("ashr", 23).cast("sitofp", "float")
-    return _log_ends(same.choose(near, e.fma(LN2, near)), u)
-
-
-# -- float32: circular functions ------------------------------------------------------------------
-
-
-def _reduce_pi(x: Num) -> tuple[Num, Num, Num]:
-    """(n, sin r, cos r) with x = n pi/2 + r; only the low bits of n count."""
-    t = x.fma(TWO_OVER_PI, MAGIC)
-    n = t - MAGIC
-    r = x
-    for part in PI_HALF:
-        r = n.fma(-part, r)
-    square = r * r
-    sin = (horner(square, SIN) * square).fma(r, r)
-    cos = (square * square).fma(horner(square, COS), square.fma(-0.5, 1.0))
-    return t.bits(), sin, cos
-
-
-def _signed(y: Num, sign: Num) -> Num:
-    """``y`` with its sign changed where the top bit of ``sign`` is set."""
-    return (y.bits() ^ (sign & -0x80000000)).as_float()
-
-
-def _beyond(x: Num, y: Num, name: str) -> Num:
-    """``y``, but in lanes where x is too large for the reduction the C library's answer."""
-    b = x.b
-    large = x.abs() > PI_LIMIT
-    before, slow, done = b.block, b.label("slow"), b.label("done")
-    b.line(f"br {any_lane(b, large.v)}, label %{slow}, label %{done}")
-    b.start(slow)
-    other = large.choose(Num(b, per_lane(b, name, x.v)), y)
-    after = b.block
-    b.line(f"br label %{done}")
-    b.start(done)
-    return Num(b, b.emit(y.v.type, f"phi {y.v.type} [{y.v.name}, %{before}], [{other.v.name}, %{after}]"))
-
-
-def _sin(x: Num) -> Num:
-    """Quarter n of the circle takes sine or cosine, and a sign; worked out for |x|, so that -0 stays."""
-    n, sin, cos = _reduce_pi(x.abs())
-    y = (n & 1).equal(0).choose(sin, cos)
-    return _beyond(x, _signed(y, (n << 30) ^ x.bits()), "sinf")
-
-
-def _cos(x: Num) -> Num:
-    """sin(x + pi/2)."""
-    n, sin, cos = _reduce_pi(x)
-    y = (n & 1).equal(0).choose(cos, sin)
-    return _beyond(x, _signed(y, (n + 1) << 30), "cosf")
-
-
-def _tan(x: Num) -> Num:
-    """sin r / cos r, or in odd quarters -cos r / sin r."""
-    n, sin, cos = _reduce_pi(x.abs())
-    even = (n & 1).equal(0)
-    y = even.choose(sin, cos) / even.choose(cos, sin)
-    return _beyond(x, _signed(y, (n << 31) ^ x.bits()), "tanf")
-
-
-# -- float64 ------------------------------------------------------------------
-
-
-def _sigmoid64(x: Num) -> Num:
-    """1 / (1 + e^-x)."""
-    return 1.0 / (Num(x.b, per_lane(x.b, "exp", (-x).v)) + 1.0)
-
-
-def _erf64(x: Num) -> Num:
-    """The polynomials of :mod:`haema.ops.special`."""
-    size = x.abs()
-    large = size.at_most(ERF_END).at_least(1.0)
-    tail = Num(x.b, per_lane(x.b, "exp", (-large * large).v))
-    tail = tail * horner((large - ERF_K) / (large + ERF_K), ERF_Q) / large.fma(2.0, 1.0)
-    small = size.at_most(1.0)
-    near = x * horner(small * small, ERF_P)
-    return (size > 1.0).choose((1.0 - tail).call("copysign", x), near)
-
-
-# -- any float ------------------------------------------------------------------
-
-
-def any_lane(b: Builder, c: Value) -> Value:
-    """Whether a condition holds in some lane."""
-    return c if lanes_of(c.type) == 1 else b.call(f"llvm.vector.reduce.or.{short(c.type)}", "i1", c)
-
-
-def per_lane(b: Builder, name: str, *args: Value) -> Value:
-    """A function of the C library on each lane."""
-    type = args[0].type
-    result = Value(type, "poison")
-    for i in range(lanes_of(type)):
-        result = b.insert(result, b.call(name, scalar_of(type), *(b.lane(a, i) for a in args)), i)
-    return result
+# -- floats ------------------------------------------------------------------
 
 
 def _floor_divide_float(x: Num, y: Num) -> Num:
@@ -484,14 +100,12 @@ def _shift_right(x: Num, y: Num, signed: bool) -> Num:
 # -- the table ------------------------------------------------------------------
 
 
-def _float_by_float(name: str, single: Callable[[Num], Num] | None, double: Callable[[Num], Num] | None = None) -> Emit:
-    """A function of one float: ``single`` for float32, ``double`` for float64, and the C library where there is none."""
+def _of_floats(name: str, single: Callable[..., Num], double: Callable[..., Num] | None = None) -> Emit:
+    """A function of floats: ``single`` for float32, ``double`` for float64, where there is none the C library."""
 
     def emit(b: Builder, args: list[Value], dtype: np.dtype) -> Value:
-        one = single if dtype.itemsize == 4 else double
-        if one is None:
-            return per_lane(b, name + "f" * (dtype.itemsize == 4), *args)
-        return one(Num(b, args[0])).v
+        function = single if dtype.itemsize == 4 else double
+        return function(*(Num(b, a) for a in args)).v if function else per_lane(b, name, *args)
 
     return emit
 
@@ -519,7 +133,7 @@ def _comparison(how: str) -> Emit:
 
 
 def _extreme(how: str, bools: str) -> Emit:
-    """The operand that is ``how``: "gt" or "lt". nan wins; at a tie, which only zeros make, the second operand is taken.
+    """The operand that is ``how``: "gt" or "lt". nan wins; of two zeros it is the second one.
 
     A constant is known not to be nan, which saves instructions.
     """
@@ -540,8 +154,8 @@ def _extreme(how: str, bools: str) -> Emit:
 
 
 def _is_number(v: Value) -> bool:
-    """Whether a float register is a constant without nan."""
-    return v.name[0] != "%" and "0x7FF8" not in v.name and "poison" not in v.name and "undef" not in v.name
+    """Whether a float register is a constant without nan, whose bits are 7FF8... or the like."""
+    return "0x" in v.name and not re.search("0x[7F]FF[89A-F]", v.name)
 
 
 def _neg(b: Builder, args: list[Value], dtype: np.dtype) -> Value:
@@ -580,9 +194,12 @@ def _remainder(b: Builder, args: list[Value], dtype: np.dtype) -> Value:
 
 def _pow(b: Builder, args: list[Value], dtype: np.dtype) -> Value:
     """a^b."""
-    if dtype.kind == "f":
-        return per_lane(b, "pow" if dtype.itemsize == 8 else "powf", *args)
-    return _power_int(Num(b, args[0]), Num(b, args[1])).v
+    x, y = Num(b, args[0]), Num(b, args[1])
+    if dtype.kind != "f":
+        return _power_int(x, y).v
+    if y.v == y.like(2.0).v:
+        return (x * x).v
+    return elementary.power_float(x, y).v if dtype.itemsize == 4 else per_lane(b, "pow", *args)
 
 
 def _shift(how: Callable[[Num, Num, bool], Num]) -> Emit:
@@ -594,20 +211,20 @@ TABLE: dict[str, Emit] = {
     "neg": _neg,
     "abs": _abs,
     "sign": _sign,
-    "exp": _float_by_float("exp", _exp),
-    "expm1": _float_by_float("expm1", _expm1),
-    "log": _float_by_float("log", _log),
-    "log1p": _float_by_float("log1p", _log1p),
+    "exp": _of_floats("exp", elementary.exp),
+    "expm1": _of_floats("expm1", elementary.expm1),
+    "log": _of_floats("log", elementary.log),
+    "log1p": _of_floats("log1p", elementary.log1p),
     "sqrt": _intrinsic("sqrt"),
-    "sin": _float_by_float("sin", _sin),
-    "cos": _float_by_float("cos", _cos),
-    "tan": _float_by_float("tan", _tan),
-    "asin": _float_by_float("asin", None),
-    "acos": _float_by_float("acos", None),
-    "atan": _float_by_float("atan", None),
-    "tanh": _float_by_float("tanh", _tanh),
-    "sigmoid": _float_by_float("sigmoid", _sigmoid, _sigmoid64),
-    "erf": _float_by_float("erf", _erf, _erf64),
+    "sin": _of_floats("sin", elementary.sin),
+    "cos": _of_floats("cos", elementary.cos),
+    "tan": _of_floats("tan", elementary.tan),
+    "asin": _of_floats("asin", elementary.asin),
+    "acos": _of_floats("acos", elementary.acos),
+    "atan": _of_floats("atan", elementary.atan),
+    "tanh": _of_floats("tanh", elementary.tanh),
+    "sigmoid": _of_floats("sigmoid", elementary.sigmoid, elementary.sigmoid64),
+    "erf": _of_floats("erf", elementary.erf, elementary.erf64),
     "floor": _intrinsic("floor"),
     "ceil": _intrinsic("ceil"),
     "round": _intrinsic("roundeven"),
@@ -619,7 +236,7 @@ TABLE: dict[str, Emit] = {
     "floor_divide": _floor_divide,
     "remainder": _remainder,
     "pow": _pow,
-    "atan2": _float_by_float("atan2", None),
+    "atan2": _of_floats("atan2", elementary.atan2),
     "maximum": _extreme("gt", "or"),
     "minimum": _extreme("lt", "and"),
     **{how: _comparison(how) for how in ("eq", "ne", "lt", "le", "gt", "ge")},

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from haema.compiler.builder import MEMORY, SCALARS, Builder, Module, Value, const, lanes, lanes_of, short, vector
+from haema.compiler.builder import MEMORY, SCALARS, Builder, Module, Value, const, lanes, lanes_of, scalar_of, short, vector
 from haema.compiler.elementwise import apply
 from haema.compiler.index import Axis, Index, Part
 from haema.compiler.nest import (
@@ -194,7 +194,8 @@ class Emitter:
     # -- reductions ------------------------------------------------------------------
 
     def _width(self) -> int:
-        return self.plan.lanes if self.plan.vector is not None and self.core_varies() else 1
+        v = self.plan.vector
+        return self.plan.lanes if v is not None and (v in self.plan.inner or self.core_varies()) else 1
 
     def core_varies(self) -> bool:
         """Whether the accumulator is a vector."""
@@ -342,7 +343,17 @@ class Emitter:
         rest = outer[len(shared) :]
         tiled = count < 32
         sizes = [a.size for a in shared] + ([column_tiles, row_tiles] if tiled else [])
-        for position in self._tasks(sizes or [1]):
+
+        def tasks(blocks: list[Axis]) -> Iterator[list[Value]]:
+            """All tasks, block after block."""
+            if not blocks:
+                yield from self._tasks(sizes or [1])
+                return
+            with b.loop(0, blocks[0].size) as loop, self.scope():
+                self.where[blocks[0]] = loop.index
+                yield from tasks(blocks[1:])
+
+        for position in tasks(p.blocks):
             self.where.update(zip(shared, position[: len(shared)], strict=True))
             ct, rt = position[-2:] if tiled else (None, None)
 
@@ -449,6 +460,8 @@ class Emitter:
             return loop.results
 
         accs = [const(type, 0)] * (height * width)
+        if p.blocks:
+            accs = self._resumed(height, width, first, start, cut)
         if all(a.size for a in p.inner):
             accs = over(p.inner, accs)
         work = len({id(e) for s in self.nest.stores for e in parts(s.expr) if isinstance(e, Apply)})
@@ -474,6 +487,33 @@ class Emitter:
         with b.loop(0, height) as loop:
             base = b.op("mul", loop.index, const("i64", width * n))
             row(loop.index, [b.load(b.at(b.at(kept, base, scalar), j * n, scalar), type, size) for j in range(width)])
+
+    def _resumed(self, height: int, width: int, first: Any, start: Any, cut: Value | None) -> list[Value]:
+        """What the tile has added up in the blocks before; zeros in the first."""
+        p, b = self.plan, self.b
+        (store,) = self.nest.stores
+        n, size = p.lanes, store.buffer.dtype.itemsize
+        type = vector(SCALARS[store.buffer.dtype.name], n)
+        fresh = const("i1", 1)
+        for axis in p.blocks:
+            at = self.where[axis]
+            assert isinstance(at, Value)
+            fresh = b.op("and", fresh, b.compare("icmp eq", at, const("i64", 0)))
+        accs = []
+        for i in range(height):
+            for j in range(width):
+                if p.row is not None:
+                    self.where[p.row] = self._plus(first, i)
+                assert p.vector is not None
+                self.where[p.vector] = self._plus(start, j * n)
+                base, _, _ = self._offset(p.flat[id(store)])
+                at_memory = b.at(self.pointer[store.buffer], base, scalar_of(type))
+                old = self._masked(at_memory, type, size, cut) if cut and j == width - 1 else b.load(at_memory, type, size)
+                accs.append(b.select(fresh, const(type, 0), old))
+        self.where[p.vector] = start  # type: ignore[index]
+        if p.row is not None:
+            self.where[p.row] = first
+        return accs
 
     def _plus(self, a: Any, k: Any) -> Any:
         """The sum of two positions, numbers known now or when running."""

@@ -21,6 +21,7 @@ from haema.compiler.runtime import Loaded
 from haema.compiler.target import Target, target
 from haema.compiler.trace import Tracer
 from haema.errors import HaemaError, InputError, ShapeError
+from haema.creation import from_numpy
 from haema.ops.core import Spec
 from haema.tensor import Tensor
 
@@ -80,8 +81,10 @@ def flatten(tree: Any, leaves: list[Any]) -> Any:
         leaves.append(tree)
         return Tensor
     if isinstance(tree, np.ndarray):
-        leaves.append(Tensor._wrap(tree))
+        leaves.append(from_numpy(tree))
         return Tensor
+    if type(tree) is float:
+        return "float", tree.hex()  # so that 0.0 is not -0.0, and nan is itself
     if isinstance(tree, (tuple, list)):
         return type(tree), tuple(flatten(x, leaves) for x in tree)
     if isinstance(tree, dict):
@@ -103,6 +106,8 @@ def unflatten(structure: Any, leaves: Iterator[Any]) -> Any:
     kind, *rest = structure
     if kind == "value":
         return rest[1]
+    if kind == "float":
+        return float.fromhex(rest[0])
     if kind is dict:
         return {k: unflatten(x, leaves) for k, x in rest[0]}
     items = [unflatten(x, leaves) for x in rest[0]]
@@ -126,6 +131,7 @@ class Variant:
         self.structure = flatten(result, leaves)
         self.graph: Graph = tracer.graph([x._data for x in leaves])
         tracer.close()
+        self.changed = tracer.changed()
         self.guards = list(tracer.guards.values())
         self.memory = executor.changes[0]
         self.hypers = [read for _, read in tracer.hypers]
@@ -133,6 +139,7 @@ class Variant:
         self.tracer = tracer
         self.target = where
         self.states = self.graph.states()
+        self.written = {id(s.array): s.array for s in self.graph.writes}
         self.outputs = [x.spec for x in self.graph.outputs]
         key = self._key()
         entry = cache.load(key)
@@ -242,6 +249,7 @@ class Variant:
     def call(self, arrays: list[np.ndarray]) -> Any:
         """Run one step."""
         loaded = self.loaded
+        self._check_apart(arrays)
         with loaded.lock:
             table = loaded.table
             kept = []
@@ -263,7 +271,19 @@ class Variant:
             loaded.run(0, 1)
             found = [a.copy() if a is fixed else a for a, fixed in zip(outputs, self.results, strict=True)]
             self._check_fault()
+            for k, i in enumerate(self.changed, len(found) - len(self.changed)):
+                arrays[i][...] = found[k]
         return unflatten(self.structure, map(Tensor._wrap, found))
+
+    def _check_apart(self, arrays: list[np.ndarray]) -> None:
+        """Refuse an argument that lies in memory which the program writes as its state."""
+        for a in arrays:
+            if id(a) in self.written or (
+                a.nbytes > STAGED and any(np.may_share_memory(a, s) for s in self.written.values())
+            ):
+                raise HaemaError(
+                    f"an argument of shape {a.shape} is a tensor that the compiled function changes as well; clone() it"
+                )
 
     def _check_fault(self) -> None:
         fault = self.loaded.fault
@@ -286,7 +306,7 @@ class Variant:
                     a = np.ascontiguousarray(a)
                     kept.append(a)
                     table[2 * k] = a.ctypes.data
-                    table[2 * k + 1] = rows[0].nbytes if a is kept[-1] and i == len(arrays) else 0
+                    table[2 * k + 1] = rows.itemsize * rows.shape[1] if i == len(arrays) else 0
             options = self._options(steps, scheduler)
             for i in range(len(self.hypers)):
                 k = self.places.get(("input", self.inputs + i))

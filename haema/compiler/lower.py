@@ -57,6 +57,10 @@ COST = dict.fromkeys(
 ) | dict.fromkeys(("tan", "asin", "acos", "atan", "atan2", "pow"), 60)
 COST |= {"div": 5, "sqrt": 5, "random_bits": 60}
 """What an element costs, in additions; all else costs 1."""
+BLOCK = 2048
+"""Terms from which on a contraction is summed block by block."""
+FEW = 1024
+"""Results up to which that is not worth it."""
 KEEP = 4
 """What it costs to write an element to memory."""
 
@@ -107,6 +111,20 @@ class Group:
 
         self.members = {n: tuple(i.rewrite(change) for i in p) for n, p in self.members.items()}
         self.inner_at = tuple(i.rewrite(change) for i in self.inner_at)
+
+
+def blocked(node: Node) -> bool:
+    """Whether it is a contraction over so long an axis that the tiles of its operands leave the cache.
+
+    The sum is then taken block by block, and its results wait in memory.
+    """
+    if node.name != "contract":
+        return False
+    x, w = node.inputs
+    labels_x, labels_w, out = parse(node.params["spec"])
+    sizes = dict(zip(labels_x + labels_w, x.shape + w.shape, strict=True))
+    summed = math.prod(n for c, n in sizes.items() if c not in out)
+    return summed > BLOCK and math.prod(node.shape) > FEW
 
 
 def axes_of(shape: Iterable[int], names: str = "ijklmnop") -> list[Axis]:
@@ -176,18 +194,11 @@ class Lowering:
         return points
 
     def _affine(self, x: Node, base: Node) -> bool:
-        """Whether ``x`` is an affine view of ``base``, once axes are split."""
+        """Whether ``x`` is an affine view of ``base``."""
         group = Group(-1, axes_of(x.shape))
         group.members[x] = tuple(Index.of(a) for a in group.axes)
-        for _ in range(16):
-            e = Inline(self, None, {base}).at(x, group.members[x])
-            if not isinstance(e, Load):
-                return False
-            split = next((s for i in e.index for s in i.splits()), None)
-            if split is None:
-                return all(i.affine() for i in e.index)
-            group.split(*split)
-        return False
+        e = Inline(self, None, {base}).at(x, group.members[x])
+        return isinstance(e, Load) and all(i.affine() for i in e.index)
 
     # -- which loop it is computed in ------------------------------------------------------
 
@@ -213,7 +224,7 @@ class Lowering:
         group.members[node] = tuple(Index.of(a) for a in group.axes)
         if node.name in CORES or node.name == "contract":
             group.core = node
-        group.joinable = node.name not in REGIONS and node.name != "cumsum"
+        group.joinable = node.name not in REGIONS and node.name != "cumsum" and not blocked(node)
         self.home[node] = group
         inline = Inline(self, group, self.kept)
         inline.member(node)

@@ -2,6 +2,7 @@
 
 simplify     x.reshape(s).reshape(t) -> x.reshape(t), x * 1 -> x, ...; constants are computed; equal nodes are one
 transpose    fold(contract(g, w)) -> contract(window(pad(g)), flip(w)): the gradient of a convolution is one
+narrow       contract(x, w)[a:b] -> contract(x[a:b], w)
 divide       a long sum with few results is taken in parts of fixed size, and these are summed
 """
 
@@ -178,19 +179,81 @@ def transpose(graph: Graph) -> Graph:
                 break
         else:
             return None
+        pads = [(0, 0, 0)] * len(g.shape)
+        for axis, _, fold in folds:
+            at, length = gl.index(axis), fold.params["length"]
+            pads[at] = ((fold.params["size"] - 1) * fold.params["dilation"], length - g.shape[at], 0)
+        g = r.make(ops.pad, g, pads=tuple(pads), value=0)
         for axis, j, fold in folds:
-            size, d, length = (fold.params[key] for key in ("size", "dilation", "length"))
-            at = gl.index(axis)
-            before = (size - 1) * d
-            pads = tuple((before, length - g.shape[at], 0) if k == at else (0, 0, 0) for k in range(len(g.shape)))
-            g = r.make(ops.pad, g, pads=pads, value=0)
-            g = r.make(ops.window, g, axis=at, size=size, stride=1, dilation=d)
+            size, d = fold.params["size"], fold.params["dilation"]
+            g = r.make(ops.window, g, axis=gl.index(axis), size=size, stride=1, dilation=d)
             gl += j
             w = r.make(ops.flip, w, axes=(wl.index(j),))
         final = "".join(_LETTERS[: len(node.shape)])
         return r.make(ops.contract, g, w, spec=f"{gl},{wl}->{final}", line=node.line)
 
     return Rebuild().run(graph, change)
+
+
+def narrow(graph: Graph) -> Graph:
+    """Only the part of a contraction that is needed: slices move before it, and before the views below it.
+
+        contract(x, w)[a:b] -> contract(x[a:b], w)        pad(x)[a:b] -> pad(x, less)
+
+    The gradient of a padded convolution is so computed without the border, where nobody asks for it.
+    """
+    readers = uses(graph.nodes())
+
+    def change(node: Node, r: Rebuild) -> Node | None:
+        if node.name != "slice":
+            return None
+        x = node.inputs[0]
+        while x.name in ("permute", "slice") and len(readers[x]) == 1:
+            x = x.inputs[0]
+        if x.name != "contract" or len(readers[x]) != 1:
+            return None
+        return _sliced(r.new[node.inputs[0]], node.params["ranges"], r)
+
+    return Rebuild().run(graph, change)
+
+
+def _sliced(x: Node, ranges: tuple[tuple[int, int, int], ...], r: Rebuild) -> Node:
+    """x[ranges], with the slice as far towards the inputs as it can go."""
+    if all(q == (0, n, 1) for q, n in zip(ranges, x.shape, strict=True)):
+        return x
+    simple = all(step == 1 for _, _, step in ranges)
+    if x.name == "permute":
+        inner = [(0, 0, 1)] * len(ranges)
+        for q, a in zip(ranges, x.params["axes"], strict=True):
+            inner[a] = q
+        return r.make(ops.permute, _sliced(x.inputs[0], tuple(inner), r), axes=x.params["axes"])
+    if x.name == "contract":
+        *labels, out = parse(x.params["spec"])
+        named = dict(zip(out, ranges, strict=True))
+        sides = [
+            _sliced(v, tuple(named.get(c, (0, n, 1)) for c, n in zip(t, v.shape, strict=True)), r)
+            for t, v in zip(labels, x.inputs, strict=True)
+        ]
+        return r.make(ops.contract, *sides, spec=x.params["spec"], line=x.line)
+    if x.name == "window" and ranges[-1] == (0, x.shape[-1], 1) and simple:
+        p, axis = x.params, x.params["axis"]
+        start, stop, _ = ranges[axis]
+        reach = (p["size"] - 1) * p["dilation"] + 1
+        inner = [*ranges[:-1]]
+        inner[axis] = (start * p["stride"], (stop - 1) * p["stride"] + reach, 1)
+        if stop > start:
+            return r.make(ops.window, _sliced(x.inputs[0], tuple(inner), r), **p)
+    if x.name == "pad" and simple and not any(between for _, _, between in x.params["pads"]):
+        pads, inner = [], []
+        for (start, stop, _), (before, _, _), n in zip(ranges, x.params["pads"], x.inputs[0].shape, strict=True):
+            low, high = min(max(start - before, 0), n), min(max(stop - before, 0), n)
+            front = max(before - start, 0)
+            inner.append((low, high, 1))
+            pads.append((front, stop - start - front - (high - low), 0))
+        if all(high > low for low, high, _ in inner):
+            inside = _sliced(x.inputs[0], tuple(inner), r)
+            return r.make(ops.pad, inside, pads=tuple(pads), value=x.params.get("value", 0))
+    return r.make(ops.slice, x, ranges=ranges)
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -276,4 +339,4 @@ def distinct(graph: Graph) -> Graph:
     return Graph(graph.inputs, [own(x) for x in graph.outputs], writes)
 
 
-PASSES = (simplify, transpose, divide, simplify, distinct)
+PASSES = (simplify, transpose, narrow, divide, simplify, distinct)

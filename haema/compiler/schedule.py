@@ -15,10 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haema.compiler.index import Axis, Index, Part
-from haema.compiler.nest import Buffer, Choose, Load, Nest, Place, Store, Word, parts
+from haema.compiler.nest import Acc, Buffer, Choose, Load, Nest, Place, Store, Word, parts
 from haema.compiler.target import Target
 
 FREE = ("temporary",)
+CACHE = 1 << 19
+"""Bytes that stay close to a core."""
+SHORT = 128
+"""Terms that a block of a reduction has at least."""
 UNROLL = 4
 """Axes up to this size whose positions decide tests are unrolled, so that the tests are decided beforehand."""
 
@@ -38,6 +42,7 @@ class Plan:
         row: Of a contraction: the axis along which a tile has rows.
         tile: Of a contraction: rows and vectors of a tile.
         second: Of a contraction: which factor is loaded as vectors.
+        blocks: Of a contraction: outer axes of the reduction, whose partial sums wait in memory.
         inner: Axes of the reduction, outermost first.
     """
 
@@ -52,6 +57,7 @@ class Plan:
     row: Axis | None = None
     tile: tuple[int, int] = (1, 1)
     second: int = 1
+    blocks: list[Axis] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -123,6 +129,8 @@ def _choose(
                 continue
             buffer = loads[b].buffer
             cost = nest.points / lanes / 2 * (math.ceil(v.size / lanes) * lanes / v.size)
+            if buffer.size > 2 * loads[1 - b].buffer.size:
+                cost *= 1.25  # vectors are read more often than numbers, so the smaller factor should be read so
             if buffer.strides is not None and buffer.strides[axis] != 1:
                 cost += 4 * buffer.size
             for store in nest.stores:
@@ -198,7 +206,7 @@ def _best_axis(nest: Nest, axes: list[Axis], target: Target | None) -> Axis | No
     accesses: list[Load | Store] = [*nest.loads(), *nest.stores]
     inner = [] if nest.core is None else nest.core.axes
     for axis in axes:
-        if axis in nest.serial:
+        if axis in nest.serial or axis.size == 0:
             continue
         score = 0.0
         for x in accesses:
@@ -385,10 +393,10 @@ def _contraction(nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int
             tiles = math.ceil(n / mr)
             size = math.ceil(n / tiles)
             # per step of k: multiplications, against loads; tails of vectors and of rows are lost
-            work = max(size * nv / 2, (nv + size) / 2, 4.0)
+            work = max(size * nv / 2, (nv + size) / 2, 4.0) + 0.5 * nv + 0.15 * size
             cost = work * tiles / n * math.ceil(vectors / nv)
-            if r is not None and abs(a_at.terms.get(r, 0)) > 4096:
-                cost *= 1.05
+            if r is not None:  # rows that lie close together share lines of the cache
+                cost *= 1 + 0.01 * math.log2(1 + abs(a_at.terms[r]))
             if cost < best[0] - 1e-9:
                 best = cost, size, nv, r
     _, mr, nv, row = best
@@ -396,4 +404,35 @@ def _contraction(nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int
     lead = flat[id(nest.stores[0])]
     outer.sort(key=lambda x: -abs(lead.terms.get(x, 0)))
     inner.sort(key=lambda x: -(abs(a_at.terms.get(x, 0)) + abs(b_at.terms.get(x, 0)) * 0.001))
-    return Plan(v, lanes, outer, inner, flat, kind="contraction", row=row, tile=(mr, nv), second=b)
+    blocks = [] if lead.terms.get(v) != 1 else _blocks(nest, inner, flat, mr, nv * lanes, core.dtype.itemsize)
+    return Plan(
+        v, lanes, outer, inner, flat, kind="contraction", row=row, tile=(mr, nv), second=b, blocks=blocks,
+    )  # fmt: skip
+
+
+def _blocks(nest: Nest, inner: list[Axis], flat: dict[int, Index], rows: int, columns: int, itemsize: int) -> list[Axis]:
+    """Take the outermost part of a long reduction out of ``inner``, so that what a tile reads stays in the cache."""
+    (store, *more) = nest.stores
+    terms = math.prod(a.size for a in inner)
+    if more or not isinstance(store.expr, Acc) or store.buffer.kind != "temporary" or not inner:
+        return []
+    if terms * (rows + columns) * itemsize <= CACHE // 2:
+        return []
+    blocks = []
+    while inner and terms * (rows + columns) * itemsize > CACHE // 4:
+        axis = inner[0]
+        if axis.size * (terms // axis.size) and terms // axis.size >= SHORT:
+            blocks.append(inner.pop(0))
+            terms //= axis.size
+            continue
+        cut = next((n for n in range(1, axis.size + 1) if axis.size % n == 0 and terms // axis.size * n >= SHORT), axis.size)
+        if cut < axis.size:
+            outer, within = Axis(axis.name + "0", axis.size // cut), Axis(axis.name + "1", cut)
+            for key, i in flat.items():
+                c = i.terms.get(axis, 0)
+                rest = {t: x for t, x in i.terms.items() if t is not axis}
+                flat[key] = Index(i.const, {**rest, outer: c * cut, within: c})
+            blocks.append(outer)
+            inner[0] = within
+        break
+    return blocks

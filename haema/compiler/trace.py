@@ -160,6 +160,7 @@ class Tracer:
 
     def __init__(self) -> None:
         self.inputs: list[Node] = []
+        self.given: list[Storage] = []
         self.states: dict[Any, Storage] = {}
         self.hypers: list[tuple[Node, Callable[[], float]]] = []
         self._hyper: dict[Any, Symbol] = {}
@@ -183,7 +184,9 @@ class Tracer:
         """A place that each call fills."""
         node = Node(None, spec=spec, kind="input")
         self.inputs.append(node)
-        return self.fresh(node)
+        symbol = self.fresh(node)
+        self.given.append(symbol.storage)
+        return symbol
 
     def hyper(self, key: Any, read: Callable[[], float]) -> Symbol:
         """A number that each call reads anew, as a float64 without axes."""
@@ -208,6 +211,11 @@ class Tracer:
         known = self._known.get(id(a))
         if known is not None:
             return known[1]
+        if any(s % a.itemsize for s in a.strides) or not a.dtype.isnative:
+            raise HaemaError(
+                f"{user_line()}: a tensor of shape {a.shape} lies in memory with gaps of parts of an element, which a "
+                "compiled function cannot read; clone() it first"
+            )
         key = (a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str)
         if key not in self.states:
             node = Node(None, spec=Spec(a.shape, a.dtype), kind="state", array=a)
@@ -314,13 +322,17 @@ class Tracer:
 
     # -- the end ------------------------------------------------------------------------
 
+    def changed(self) -> list[int]:
+        """The numbers of the arguments that are written."""
+        return [k for k, (node, s) in enumerate(zip(self.inputs, self.given, strict=True)) if s.value is not node]
+
     def graph(self, outputs: Iterable[Any]) -> Graph:
-        """What was recorded, with ``outputs`` as results.
+        """What was recorded, with ``outputs`` as results, and behind them the new values of arguments that change.
 
         Raises:
             HaemaError: memory is written of which another state shows a part.
         """
-        results = [self.read(a) for a in outputs]
+        results = [self.read(a) for a in outputs] + [self.given[k].value for k in self.changed()]
         writes = {}
         for storage in self.states.values():
             assert storage.place is not None
