@@ -1,128 +1,95 @@
-"""How long a training step takes in haema and in its peers, in turn on the same machine.
+"""How long a training step, or one prediction, takes in haema and in its peers, in turn on the same machine.
 
     python -m benchmarks.steps [--workload NAME ...] [--peer NAME ...] [--threads N] [--rounds N]
-                               [--python MODULE=INTERPRETER ...]
+                               [--python MODULE=INTERPRETER ...] [--json FILE]
 
 Each peer is a process of its own, started once; then they are asked in turn, round after round, so that a change in
-the machine's speed meets all of them. Printed are medians and the ratios of medians (peer / haema: how many times
-faster haema is). A peer whose package is not installed is named and left out; ``--python torch=/venv/bin/python``
-says which interpreter has it. For every peer alike glibc is told to keep freed memory, which spares page faults.
+the machine's speed meets all of them. Printed are medians, their spread (largest minus smallest over median), the
+most memory that the process ever had, libraries and compiling included, and, for haema, ratios of medians: how many
+times faster it is than PyTorch as it comes, and than the fastest of the peers. A peer whose package is not installed,
+or which cannot run, is named and left out; ``--python torch=/venv/bin/python`` says which interpreter has it. For
+every peer alike glibc is told to keep freed memory, which spares page faults.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 from typing import Any
 
+from benchmarks.running import installed, parser, processor, started
 from benchmarks.workloads import WORKLOADS
 
-PEERS = ("haema_eager", "torch_eager", "torch_channels_last", "sklearn_mlp")
-MODULES = {
-    "haema_eager": "haema",
-    "torch_eager": "torch",
-    "torch_channels_last": "torch",
-    "sklearn_mlp": "sklearn",
-}
-ONLY = {"torch_channels_last": "cnn", "sklearn_mlp": "mlp"}
-MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+BUSY = 0.5
+"""Programs that run on average, above which times are in doubt."""
+
+Row = dict[str, Any]
+"""The results of one peer in one workload."""
 
 
-class Peer:
-    """A running worker."""
-
-    def __init__(self, name: str, workload: str, threads: int, interpreter: str) -> None:
-        self.name = name
-        self.times: list[float] = []
-        counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        self.process = subprocess.Popen(
-            [interpreter, "-m", "benchmarks.worker", name, workload, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **MEMORY, **counts},
-        )
-        ready, _, self.version = self._answer().partition(" ")
-        if ready != "ready":
-            raise RuntimeError(f"{name} did not start on {workload}")
-
-    def _answer(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def measure(self) -> None:
-        """Ask for one measurement."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        self.times.append(float(self._answer()))
-
-    def stop(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+def ratios(rows: list[Row]) -> None:
+    """Add to haema's rows how many times faster it is than PyTorch eager and than the fastest peer."""
+    others = {row["peer"]: row["seconds"] for row in rows if not row["peer"].startswith("haema")}
+    for row in rows:
+        own = row["peer"].startswith("haema")
+        base = others.get("torch_eager")
+        row["x PyTorch eager"] = base / row["seconds"] if own and base else None
+        row["x best peer"] = min(others.values()) / row["seconds"] if own and others else None
 
 
-def processor() -> str:
-    """What the machine calls its CPU."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def installed(name: str, interpreter: str) -> bool:
-    """Whether the peer's package can be imported there."""
-    code = f"import {MODULES[name]}"
-    return subprocess.run([interpreter, "-c", code], stderr=subprocess.DEVNULL).returncode == 0
-
-
-def compare(workload: str, peers: list[str], options: Any, interpreters: dict[str, str]) -> None:
-    """Time one workload in all peers and print a line for each."""
-    running = [
-        Peer(p, workload, options.threads, interpreters.get(MODULES[p], sys.executable))
-        for p in peers
-        if workload.startswith(ONLY.get(p, ""))
-    ]
+def compare(workload: str, peers: list[str], options: argparse.Namespace) -> list[Row]:
+    """Time one workload in all peers."""
+    running = started(peers, workload, options)
     for _ in range(options.rounds):
         for peer in running:
             peer.measure()
-    print(f"\n{WORKLOADS[workload].name}")
-    base = statistics.median(running[0].times)
+    rows: list[Row] = []
     for peer in running:
+        memory = int(peer.ask("memory"))
         peer.stop()
-        median = statistics.median(peer.times)
-        spread = (max(peer.times) - min(peer.times)) / median
+        row = {"peer": peer.name, "version": peer.version, "seconds": statistics.median(peer.times)}
+        rows.append({**row, "times": peer.times, "peak_bytes": memory})
+    ratios(rows)
+    return rows
+
+
+def show(rows: list[Row]) -> None:
+    """Print a line for each peer."""
+    print(f"  {'':20}{'median':>13}{'spread':>8}{'memory':>10}{'x PyTorch eager':>17}{'x best peer':>13}")
+    for row in rows:
+        spread = (max(row["times"]) - min(row["times"])) / row["seconds"]
+        eager, best = ("" if row[k] is None else f"{row[k]:.2f}" for k in ("x PyTorch eager", "x best peer"))
         print(
-            f"  {peer.name:22s} {median * 1e6:10.1f} us   {median / base:6.2f}x   spread {spread:4.0%}   {peer.version}"
+            f"  {row['peer']:20}{row['seconds'] * 1e6:10.1f} us{spread:8.0%}{row['peak_bytes'] / 2**20:6.0f} MiB"
+            f"{eager:>17}{best:>13}   {row['version']}",
+            flush=True,
         )
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workload", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    parser.add_argument("--peer", nargs="+", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--python", nargs="+", default=[], metavar="MODULE=INTERPRETER")
-    options = parser.parse_args()
-    interpreters = dict(pair.split("=", 1) for pair in options.python)
-    present = []
-    for name in options.peer:
-        if installed(name, interpreters.get(MODULES[name], sys.executable)):
-            present.append(name)
-        else:
-            print(f"{name}: {MODULES[name]} is not installed, left out")
-    print(f"{processor()}, {options.threads} threads, {options.rounds} rounds")
+    options_of = parser(__doc__)
+    options_of.add_argument("--rounds", type=int, default=5)
+    options_of.add_argument("--json", metavar="FILE", help="write all times and what they were measured on")
+    options = options_of.parse_args()
+    load = os.getloadavg()[0]  # before anything runs
+    machine = {"processor": processor(), "system": platform.platform(), "threads": options.threads, "load": load}
+    print(f"{machine['processor']}, {options.threads} threads, {options.rounds} rounds, {machine['system']}")
+    if load > BUSY:
+        print(f"other programs are running (load {load:.1f}): threads that wait for each other then take much longer")
+    present = installed(options)
+    results: dict[str, Any] = {"machine": machine, "rounds": options.rounds, "workloads": {}}
     for workload in options.workload:
-        compare(workload, present, options, interpreters)
+        print(f"\n{WORKLOADS[workload].name}", flush=True)
+        rows = compare(workload, present, options)
+        show(rows)
+        results["workloads"][workload] = {"name": WORKLOADS[workload].name, "peers": rows}
+        if options.json:  # after each workload, so that what is measured is not lost
+            with open(options.json, "w", encoding="utf-8") as file:
+                json.dump(results, file, indent=1)
 
 
 if __name__ == "__main__":

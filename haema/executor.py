@@ -64,8 +64,8 @@ class Eager:
 
     shares = staticmethod(np.may_share_memory)
 
-    def relied(self, owner: Any, name: str) -> None:
-        """A program is about to do what ``owner.name`` says; one that is recorded holds only while that stays."""
+    def relied(self, owner: Any) -> None:
+        """A program is about to do what ``owner.settings()`` says; a recorded one holds only while that stays."""
 
     def option(self, options: dict[str, Any], name: str) -> Any:
         """A hyperparameter: its value, or in a recorded program what stands for it."""
@@ -134,10 +134,16 @@ def shares(a: Any, b: Any) -> bool:
     return _here.executor.shares(a, b)
 
 
-changes = [0]
-"""How often a tensor got other memory while it lived, so that compiled programs know that theirs may be out of date."""
+class Changes:
+    """How often things changed on which compiled programs rely, so that these know when to look.
+
+    Attributes:
+        memory: A tensor got other memory while it lived.
+        settings: A module or an optimizer got another attribute, parameter or state.
+    """
+
+    memory = 0
+    settings = 0
 
 
-def memory_changed() -> None:
-    """A tensor that exists gets other memory."""
-    changes[0] += 1
+changes = Changes()

@@ -192,7 +192,7 @@ class Variable:
         """Take over the shape of ``new``, which has the same elements."""
         if self._base is not None or self._requires_grad:
             raise HaemaError(f"{name}_: a tensor with a history, or a view, keeps its shape; use x = x.{name}(...)")
-        executor.memory_changed()
+        executor.changes.memory += 1
         self._data = new._data
         return self
 
@@ -267,7 +267,7 @@ class Variable:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        executor.memory_changed()
+        executor.changes.memory += 1
         self._data = value._data
 
     # -- gradients ------------------------------------------------------------------

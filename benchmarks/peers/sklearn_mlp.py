@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+
+from benchmarks.networks import Step
+from benchmarks.workloads import MLP, Workload, batch, weights
+
+MODULE = "sklearn"
 
 
-def build(workload: Any, threads: int) -> Callable[[int], None]:
-    """``step(n)`` trains n epochs of one batch, so that the cost of a call of ``fit`` is spread over them."""
+def takes(workload: Workload) -> bool:
+    """Networks of dense layers."""
+    return isinstance(workload, MLP)
+
+
+def build(workload: Workload, threads: int) -> Step:
+    """``step(n)`` trains n epochs of one batch, so that the cost of a call of ``fit`` is spread over them.
+
+    A call of ``fit`` goes on from the weights there are, but with new averages of Adam; so one step alone is
+    ``partial_fit``, which keeps them. A prediction is ``predict_proba``.
+    """
     import numpy as np
     from sklearn.neural_network import MLPClassifier
 
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((workload.batch, workload.sizes[0])).astype(np.float32)
-    y = np.arange(workload.batch) % workload.sizes[-1]
-    hidden = workload.sizes[1:-1]
+    assert isinstance(workload, MLP)
+    x, y = batch(workload)
+    model = MLPClassifier(workload.sizes[1:-1], alpha=0, batch_size=workload.batch, n_iter_no_change=10**9)
+    model.partial_fit(x, y, classes=np.arange(workload.classes))
+    arrays = list(weights(workload).values())
+    model.coefs_ = [w.T.copy() for w in arrays[::2]]
+    model.intercepts_ = arrays[1::2]
+    model.warm_start = True
+    del model._optimizer  # its averages are of other weights
 
-    def step(n: int) -> None:
-        model = MLPClassifier(hidden, alpha=0, batch_size=workload.batch, max_iter=n, n_iter_no_change=n + 1)
+    def train(n: int) -> float:
+        if n == 1:
+            return float(model.partial_fit(x, y).loss_)
+        model.max_iter = n
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(x, y)
+            warnings.simplefilter("ignore")  # that it has not converged
+            return float(model.fit(x, y).loss_)
 
-    return step
+    def predict(n: int) -> float:
+        for _ in range(n):
+            p = model.predict_proba(x)
+        return float(np.abs(p).sum())
+
+    return train if workload.training else predict
 
 
 def version() -> str:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers.haema_eager import training_step
-from benchmarks.peers.torch_eager import version
+from benchmarks.networks import Step, steps
+from benchmarks.peers.torch_eager import MODULE, version
+from benchmarks.workloads import MLP, Workload
 
-__all__ = ["build", "version"]
+__all__ = ["MODULE", "build", "channels_last", "takes", "version"]
 
 
-def build(workload: Any, threads: int) -> Callable[[int], None]:
-    """A training step."""
+def takes(workload: Workload) -> bool:
+    """Only images have channels."""
+    return not isinstance(workload, MLP)
+
+
+def channels_last(x: Any) -> Any:
+    """A network or a batch of images, channels last in memory."""
+    import torch
+
+    return x.to(memory_format=torch.channels_last)
+
+
+def build(workload: Workload, threads: int) -> Step:
+    """The steps of a workload."""
     import torch
 
     torch.set_num_threads(threads)
-    return training_step(torch, workload, lambda x: x.to(memory_format=torch.channels_last))
+    return steps(torch, workload, channels_last)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from benchmarks.networks import Step, steps
+from benchmarks.workloads import Workload
 
-from benchmarks.peers.haema_eager import training_step
+MODULE = "torch"
 
 
-def build(workload: Any, threads: int) -> Callable[[int], None]:
-    """A training step."""
+def build(workload: Workload, threads: int) -> Step:
+    """The steps of a workload."""
     import torch
 
     torch.set_num_threads(threads)
-    return training_step(torch, workload)
+    return steps(torch, workload)
 
 
 def version() -> str:

@@ -15,7 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from haema.compiler.builder import MEMORY, SCALARS, Builder, Module, Value, const, lanes, lanes_of, scalar_of, short, vector
+from haema.compiler.builder import (
+    MEMORY,
+    SCALARS,
+    Builder,
+    Module,
+    Value,
+    const,
+    lanes,
+    lanes_of,
+    scalar_of,
+    short,
+    vector,
+)
 from haema.compiler.elementwise import apply
 from haema.compiler.index import Axis, Index, Part
 from haema.compiler.nest import (
@@ -508,7 +520,11 @@ class Emitter:
                 self.where[p.vector] = self._plus(start, j * n)
                 base, _, _ = self._offset(p.flat[id(store)])
                 at_memory = b.at(self.pointer[store.buffer], base, scalar_of(type))
-                old = self._masked(at_memory, type, size, cut) if cut and j == width - 1 else b.load(at_memory, type, size)
+                old = (
+                    self._masked(at_memory, type, size, cut)
+                    if cut and j == width - 1
+                    else b.load(at_memory, type, size)
+                )
                 accs.append(b.select(fresh, const(type, 0), old))
         self.where[p.vector] = start  # type: ignore[index]
         if p.row is not None:

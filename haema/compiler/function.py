@@ -15,13 +15,14 @@ import numpy as np
 
 from haema import dtypes, executor, ops
 from haema.autograd import is_grad_enabled
+from haema.autograd.tape import switch
 from haema.compiler import cache, program
 from haema.compiler.graph import Graph, Node, show
 from haema.compiler.runtime import Loaded
 from haema.compiler.target import Target, target
 from haema.compiler.trace import Tracer
-from haema.errors import HaemaError, InputError, ShapeError
 from haema.creation import from_numpy
+from haema.errors import HaemaError, InputError, ShapeError
 from haema.ops.core import Spec
 from haema.tensor import Tensor
 
@@ -133,7 +134,9 @@ class Variant:
         tracer.close()
         self.changed = tracer.changed()
         self.guards = list(tracer.guards.values())
-        self.memory = executor.changes[0]
+        self.memory = executor.changes.memory
+        self.seen = executor.changes.settings
+        self.settings = list(tracer.settings.values())
         self.hypers = [read for _, read in tracer.hypers]
         self.inputs = len(tracer.inputs)
         self.tracer = tracer
@@ -231,15 +234,16 @@ class Variant:
         for i, a in enumerate(self.results):
             if a is not None:
                 table[2 * self.places["output", i]] = a.ctypes.data
-        # a program with nothing to point to anew can be called with less ado
-        self.simple = (
-            all(a is not None for a in (*self.staged, *self.results)) and not self.hypers and not self.loaded.parallel
-        )
+        self._last_options: list[float] = []
 
     def holds(self) -> bool:
         """Whether all that the recording relied on is as it was."""
-        if self.memory != executor.changes[0]:
+        if self.memory != executor.changes.memory:
             return False
+        if self.seen != executor.changes.settings:
+            if any(owner.settings() != then for owner, then in self.settings):
+                return False
+            self.seen = executor.changes.settings
         for read, value in self.guards:
             now = read()
             if now is not value and (type(now) is not type(value) or isinstance(now, Tensor) or now != value):
@@ -249,31 +253,39 @@ class Variant:
     def call(self, arrays: list[np.ndarray]) -> Any:
         """Run one step."""
         loaded = self.loaded
-        self._check_apart(arrays)
+        if self.written:
+            self._check_apart(arrays)
         with loaded.lock:
-            table = loaded.table
-            kept = []
-            for i, (a, staged) in enumerate(zip(arrays, self.staged, strict=True)):
-                if staged is not None:
-                    staged[...] = a
-                elif ("input", i) in self.places:
-                    a = np.ascontiguousarray(a)
-                    kept.append(a)
-                    table[2 * self.places["input", i]] = a.ctypes.data
-            for i, read in enumerate(self.hypers):
-                self.options[i] = read()
-            outputs = []
-            for i, fixed in enumerate(self.results):
-                if fixed is None:
-                    fixed = np.empty(self.outputs[i].shape, self.outputs[i].dtype)
-                    table[2 * self.places["output", i]] = fixed.ctypes.data
-                outputs.append(fixed)
+            kept = [
+                self._point("input", i, a) if staged is None else staged.__setitem__((), a)  # type: ignore[func-returns-value]
+                for i, (a, staged) in enumerate(zip(arrays, self.staged, strict=True))
+            ]
+            if self.hypers:
+                now = [read() for read in self.hypers]
+                if now != self._last_options:
+                    self.options[: len(now)] = self._last_options = now
+            found = [
+                self._point("output", i, np.empty(spec.shape, spec.dtype)) if fixed is None else fixed
+                for i, (fixed, spec) in enumerate(zip(self.results, self.outputs, strict=True))
+            ]
             loaded.run(0, 1)
-            found = [a.copy() if a is fixed else a for a, fixed in zip(outputs, self.results, strict=True)]
-            self._check_fault()
+            del kept
+            found = [a if fixed is None else a.copy() for a, fixed in zip(found, self.results, strict=True)]
+            if loaded.fault[0]:
+                self._report_fault()
             for k, i in enumerate(self.changed, len(found) - len(self.changed)):
                 arrays[i][...] = found[k]
+        if self.structure is Tensor:
+            return Tensor._wrap(found[0])
         return unflatten(self.structure, map(Tensor._wrap, found))
+
+    def _point(self, kind: str, i: int, a: np.ndarray) -> np.ndarray:
+        """Let the program read or write this array, from its first element on."""
+        k = self.places.get((kind, i))
+        if k is not None:
+            a = np.ascontiguousarray(a)
+            self.loaded.table[2 * k] = a.ctypes.data
+        return a
 
     def _check_apart(self, arrays: list[np.ndarray]) -> None:
         """Refuse an argument that lies in memory which the program writes as its state."""
@@ -285,14 +297,12 @@ class Variant:
                     f"an argument of shape {a.shape} is a tensor that the compiled function changes as well; clone() it"
                 )
 
-    def _check_fault(self) -> None:
-        fault = self.loaded.fault
-        if fault[0]:
-            size, fault[0] = int(fault[0]), 0
-            raise IndexError(
-                f"a compiled function met an index out of range for an axis of size {size}; what it changes may hold "
-                "wrong values now"
-            )
+    def _report_fault(self) -> None:
+        size, self.loaded.fault[0] = int(self.loaded.fault[0]), 0
+        raise IndexError(
+            f"a compiled function met an index out of range for an axis of size {size}; what it changes may hold "
+            "wrong values now"
+        )
 
     def loop(self, arrays: list[np.ndarray], rows: np.ndarray, scheduler: Any, progress: Any) -> Any:
         """Run a step for each row of ``rows``."""
@@ -327,7 +337,8 @@ class Variant:
                     start = time.perf_counter()
                     loaded.run(done, last)
                     took = max(time.perf_counter() - start, 1e-7)
-                    self._check_fault()
+                    if loaded.fault[0]:
+                        self._report_fault()
                     chunk = max(1, min(int((last - done) * SLICE / took), 4 * chunk))
                     done = last
                     if progress is not None:
@@ -365,6 +376,7 @@ class Compiled:
         self._told = False
         self._count = 0
         self._last: Variant | None = None
+        self._quick: tuple[Variant, list[Any], bool] | None = None
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.f, '__name__', type(self.f).__name__)}>"
@@ -379,9 +391,28 @@ class Compiled:
             HaemaError: the function cannot be compiled, or a result needs a gradient through it.
             IndexError: an index in it is out of range.
         """
+        if self._quick is not None and not kwargs:  # as last time: tensors of the same types
+            variant, types, mode = self._quick
+            if len(types) == len(args) and switch.recording is mode:
+                arrays = []
+                for x, (shape, dtype, wants) in zip(args, types, strict=True):
+                    if (
+                        type(x) is not Tensor
+                        or x._data.shape != shape
+                        or x._data.dtype is not dtype
+                        or x._requires_grad is not wants
+                    ):
+                        break
+                    arrays.append(x._data)
+                else:
+                    if variant.holds():
+                        return variant.call(arrays)
         leaves: list[Any] = []
         structure = flatten((args, kwargs), leaves)
         variant = self._variant(structure, leaves)
+        plain = not kwargs and len(leaves) == len(args) and all(type(x) is Tensor for x in args)
+        types = [(x._data.shape, x._data.dtype, x._requires_grad) for x in leaves]
+        self._quick = (variant, types, switch.recording) if plain else None
         return variant.call([x._data for x in leaves])
 
     def _variant(self, structure: Any, leaves: list[Any]) -> Variant:
@@ -400,7 +431,7 @@ class Compiled:
             if variant.holds():
                 self._last = variant
                 return variant
-        known[:] = [v for v in known if v.memory == executor.changes[0]][-MANY:]
+        known[:] = [v for v in known if v.memory == executor.changes.memory][-MANY:]
         variant = make()
         known.append(variant)
         self._count += 1

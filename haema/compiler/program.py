@@ -201,8 +201,19 @@ def _drive(
         done = b.at(sync, FINISHED, "i64")
         b.store(b.op("add", b.load(done, "i64", 8), const("i64", 1)), done, 8)
     b.line("ret void")
+    _alone(module)
     module.define("run", "void @run(ptr %table, ptr %sync, ptr %fault, ptr %steps, i64 %thread, i64 %threads)", b)
     return parallel
+
+
+def _alone(module: Module) -> None:
+    """``alone(args)``: run on this thread, with the first four arguments of ``run`` in memory."""
+    b = Builder(module)
+    given = [b.load(b.at(Value("ptr", "%args"), k, "i64"), "ptr", 8) for k in range(4)]
+    b.do("run", *given, const("i64", 0), const("i64", 1))
+    b.line("ret void")
+    module.functions["run"] = ""
+    module.define("alone", "void @alone(ptr %args)", b)
 
 
 def _barrier(module: Module) -> None:

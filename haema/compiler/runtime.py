@@ -7,6 +7,7 @@ thread does not wake them. After a fork the child starts its own.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import queue
 import threading
@@ -106,8 +107,10 @@ class Loaded:
         self._sync_memory[:] = 0
         self._sync = self._sync_memory[sync - self._sync_memory.ctypes.data :][: 8 * _SYNC].view(np.int64)
         self._args = (self.table.ctypes.data, sync, self.fault.ctypes.data, self.steps.ctypes.data)
-        self._alone = tuple(
-            kind(x) for kind, x in zip([ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2, (*self._args, 0, 1), strict=True)
+        self._packed = np.array(self._args, np.int64)
+        self._alone = functools.partial(
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._engine.get_function_address("alone")),
+            ctypes.c_void_p(self._packed.ctypes.data),
         )
 
     def address(self, name: str) -> int:
@@ -117,10 +120,10 @@ class Loaded:
 
     def run(self, first: int, last: int) -> None:
         """Run the steps ``first`` to below ``last``; the caller holds ``lock``."""
-        self.steps[0], self.steps[1] = first, last
+        self.steps[:] = first, last
         n = get_num_threads() if self.parallel else 1
         if n == 1 or not _pool.lock.acquire(blocking=False):  # others are at work: alone, with the same result
-            self._run(*self._alone)
+            self._alone()
             return
         try:
             self._together(n)

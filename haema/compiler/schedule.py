@@ -410,7 +410,9 @@ def _contraction(nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int
     )  # fmt: skip
 
 
-def _blocks(nest: Nest, inner: list[Axis], flat: dict[int, Index], rows: int, columns: int, itemsize: int) -> list[Axis]:
+def _blocks(
+    nest: Nest, inner: list[Axis], flat: dict[int, Index], rows: int, columns: int, itemsize: int
+) -> list[Axis]:
     """Take the outermost part of a long reduction out of ``inner``, so that what a tile reads stays in the cache."""
     (store, *more) = nest.stores
     terms = math.prod(a.size for a in inner)
@@ -425,7 +427,9 @@ def _blocks(nest: Nest, inner: list[Axis], flat: dict[int, Index], rows: int, co
             blocks.append(inner.pop(0))
             terms //= axis.size
             continue
-        cut = next((n for n in range(1, axis.size + 1) if axis.size % n == 0 and terms // axis.size * n >= SHORT), axis.size)
+        cut = next(
+            (n for n in range(1, axis.size + 1) if axis.size % n == 0 and terms // axis.size * n >= SHORT), axis.size
+        )
         if cut < axis.size:
             outer, within = Axis(axis.name + "0", axis.size // cut), Axis(axis.name + "1", cut)
             for key, i in flat.items():

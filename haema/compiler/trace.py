@@ -154,6 +154,7 @@ class Tracer:
     Attributes:
         inputs: Places that each call fills.
         hypers: For each option of an optimizer that became an input: its node and how to read it.
+        settings: Modules and optimizers that took part, and their settings.
         guards: Python values the trace relied on: (read, value).
         leaves: Tensors that got a gradient.
     """
@@ -164,6 +165,7 @@ class Tracer:
         self.states: dict[Any, Storage] = {}
         self.hypers: list[tuple[Node, Callable[[], float]]] = []
         self._hyper: dict[Any, Symbol] = {}
+        self.settings: dict[int, tuple[Any, Any]] = {}
         self.guards: dict[Any, tuple[Callable[[], Any], Any]] = {}
         self.leaves: dict[int, Any] = {}
         self.closed = False
@@ -289,9 +291,10 @@ class Tracer:
 
     # -- what the trace relies on ----------------------------------------------------------
 
-    def relied(self, owner: Any, name: str) -> None:
-        """The program holds while ``owner.name`` stays what it is."""
-        self.guard((id(owner), name), partial(getattr, owner, name))
+    def relied(self, owner: Any) -> None:
+        """The program holds while ``owner.settings()`` stay what they are."""
+        if id(owner) not in self.settings:
+            self.settings[id(owner)] = owner, owner.settings()
 
     def option(self, options: dict[str, Any], name: str) -> Any:
         """A hyperparameter: fractions are read anew in each call, all else must stay what it is."""

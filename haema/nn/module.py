@@ -77,7 +77,7 @@ class Module(Tree):
     # -- the function ------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        executor.active().relied(self, "training")
+        executor.active().relied(self)
         if self._hooks:
             return self._hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)

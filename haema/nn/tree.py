@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from haema.errors import suggest
+from haema.executor import changes
 from haema.nn.parameter import Parameter
 from haema.tensor import Tensor
 
@@ -44,7 +45,15 @@ class Tree:
 
     # -- attributes ------------------------------------------------------------------
 
+    def settings(self) -> tuple[Any, ...]:
+        """What decides about the computation besides values: plain attributes, and its tensors and modules."""
+        plain = tuple((k, v) for k, v in self.__dict__.items() if isinstance(v, (bool, int, float, str, type(None))))
+        return plain, *(
+            tuple((k, id(v)) for k, v in held.items()) for held in (self._parameters, self._buffers, self._modules)
+        )
+
     def __setattr__(self, name: str, value: Any) -> None:
+        changes.settings += 1
         state = self.__dict__
         parameters, buffers, modules = state["_parameters"], state["_buffers"], state["_modules"]
         if isinstance(value, Parameter):
@@ -84,6 +93,7 @@ class Tree:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
+        changes.settings += 1
         for kind in (self._parameters, self._buffers, self._modules):
             if name in kind:
                 del kind[name]

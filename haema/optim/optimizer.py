@@ -82,7 +82,14 @@ class Optimizer:
     """State that parameters which step together share."""
 
     _changes = 0
-    """How often state tensors were made or replaced, so that a compiled step knows that it is out of date."""
+
+    def settings(self) -> int:
+        """How often state tensors or groups were made or replaced: a compiled step holds while that stays."""
+        return self._changes
+
+    def _change(self) -> None:
+        self._changes += 1
+        executor.changes.settings += 1
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -200,7 +207,7 @@ class Optimizer:
         Returns:
             What ``closure`` returned, or None.
         """
-        executor.active().relied(self, "_changes")
+        executor.active().relied(self)
         loss = None
         if closure is not None:
             with enable_grad():
@@ -238,7 +245,7 @@ class Optimizer:
                         shared[p.dtype] = self._new_shared_state()
                     new = {**shared[p.dtype], **new}
                 if new:
-                    self._changes += 1
+                    self._change()
                     self.state[p] = new
 
     def _part(self, params: list[Tensor]) -> None:
@@ -314,7 +321,7 @@ class Optimizer:
         if names:
             group["param_names"] = names
         self._check(group)
-        self._changes += 1
+        self._change()
         self.param_groups.append(group)
 
     # -- saving ------------------------------------------------------------------
@@ -382,7 +389,7 @@ class Optimizer:
         for group in groups:
             self._share(state, group["params"])
         self.state, self.param_groups = state, groups
-        self._changes += 1
+        self._change()
 
     def _loaded(self, p: Tensor, name: str, value: Any) -> Any:
         """A copy of a saved value, of the parameter's type unless it is a count."""
