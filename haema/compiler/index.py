@@ -179,7 +179,7 @@ def unflat(place: Index, shape: tuple[int, ...]) -> tuple[Index, ...]:
     below = math.prod(shape)
     for axis, n in enumerate(shape):
         below //= max(n, 1)
-        if n == 1:
+        if n <= 1:
             result.append(Index(0))
         else:
             whole = place // max(below, 1)

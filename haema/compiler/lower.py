@@ -306,9 +306,16 @@ class Lowering:
         """The nests, in an order in which they can run."""
         built = {group: self._build(group) for group in self.groups}
         in_place = self._in_place(built)
+        moved = {}
         for state, value in self.graph.writes.items():
             if state in in_place:
+                moved[self.buffer(value)] = self.buffer(state)
                 self.buffers[value] = self.buffer(state)
+        for _, core, values in built.values():
+            for root in (*values.values(), *(core.args if core else ())):
+                for e in parts(root):
+                    if isinstance(e, Load):
+                        e.buffer = moved.get(e.buffer, e.buffer)
         wanted = {*self.loaded, *self.graph.outputs, *self.graph.writes.values()}
         result: list[Nest] = []
         for group in self._order():

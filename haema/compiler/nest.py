@@ -36,6 +36,7 @@ class Buffer:
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, kind: str, node: Node | None = None) -> None:
         self.name, self.shape, self.dtype, self.kind, self.node = name, shape, dtype, kind, node
         self.strides: tuple[int, ...] | None = None
+        self.extent = 0
         self.array: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -47,13 +48,25 @@ class Buffer:
         return math.prod(self.shape)
 
     def arrange(self, order: tuple[int, ...] | None = None) -> None:
-        """Decide the physical order: axes from the outermost to the innermost, row-major by default."""
+        """Decide the physical order: axes from the outermost to the innermost, row-major by default.
+
+        The rows of a temporary are kept from lying a multiple of 2 KiB apart, for such rows compete for the same few
+        places of the cache.
+        """
         strides = [0] * len(self.shape)
         step = 1
-        for axis in reversed(range(len(self.shape)) if order is None else order):
+        for k, axis in enumerate(reversed(tuple(range(len(self.shape))) if order is None else order)):
             strides[axis] = step
             step *= max(self.shape[axis], 1)
+            if k == 0 and self.kind == "temporary" and step * self.dtype.itemsize % 2048 == 0:
+                step += 64 // self.dtype.itemsize
         self.strides = tuple(strides)
+        self.extent = step
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory it takes."""
+        return max(self.extent, self.size) * self.dtype.itemsize
 
     def offset(self, index: tuple[Index, ...]) -> Index:
         """Where an element lies, counted in elements."""

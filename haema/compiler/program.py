@@ -88,6 +88,11 @@ def build(graph: Graph, target: Target, check: bool = False) -> Program:
     return Program(graph, loops, given, arena, offsets, module.text(), tasks, shared)
 
 
+def _room(b: Buffer) -> int:
+    """Bytes for a buffer in the arena, with a gap behind it."""
+    return -(-(b.nbytes + ALIGN) // ALIGN) * ALIGN
+
+
 def _arena(loops: list[Nest]) -> tuple[dict[Buffer, int], int]:
     """Where each temporary lies: first fit among those that live at the same time."""
     first: dict[Buffer, int] = {}
@@ -99,10 +104,10 @@ def _arena(loops: list[Nest]) -> tuple[dict[Buffer, int], int]:
                 last[b] = k
     offsets: dict[Buffer, int] = {}
     top = 0
-    for b in sorted(first, key=lambda b: (-b.size * b.dtype.itemsize, first[b])):
-        size = -(-(b.size * b.dtype.itemsize + ALIGN) // ALIGN) * ALIGN
+    for b in sorted(first, key=lambda b: (-b.nbytes, first[b])):
+        size = _room(b)
         busy = sorted(
-            (offsets[o], offsets[o] + -(-(o.size * o.dtype.itemsize + ALIGN) // ALIGN) * ALIGN)
+            (offsets[o], offsets[o] + _room(o))
             for o in offsets
             if first[o] <= last[b] and first[b] <= last[o]
         )
@@ -119,7 +124,7 @@ def _arena(loops: list[Nest]) -> tuple[dict[Buffer, int], int]:
 def _span(b: Buffer, offsets: dict[Buffer, int]) -> tuple[object, int, int]:
     """Which memory a buffer occupies."""
     if b in offsets:
-        return "arena", offsets[b], offsets[b] + b.size * b.dtype.itemsize
+        return "arena", offsets[b], offsets[b] + b.nbytes
     return b, 0, 1
 
 
@@ -257,7 +262,7 @@ def emit_ir(program: Program, target: Target) -> tuple[object, object]:
     import llvmlite.binding as llvm
 
     tm = machine(target)
-    module = llvm.parse_assembly(program.text)
+    module = llvm.parse_assembly(program.text, llvm.create_context())
     module.triple = target.triple
     module.data_layout = str(tm.target_data)  # type: ignore[attr-defined]
     module.verify()

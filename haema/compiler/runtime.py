@@ -91,7 +91,7 @@ class Loaded:
 
         from haema.compiler.target import machine, target
 
-        module = llvm.parse_assembly("")
+        module = llvm.parse_assembly("", llvm.create_context())
         self._engine = llvm.create_mcjit_compiler(module, machine(target()))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()

@@ -21,6 +21,8 @@ from haema.compiler.target import Target
 FREE = ("temporary",)
 CACHE = 1 << 19
 """Bytes that stay close to a core."""
+CONFLICT = 2048
+"""Rows this many bytes apart, or a multiple, compete for the same few places of the cache."""
 SHORT = 128
 """Terms that a block of a reduction has at least."""
 UNROLL = 4
@@ -146,26 +148,41 @@ def _choose(
     if best is None:
         return
     _, v, b, axis = best
-    load = loads[b]
-    buffer = load.buffer
+    args = list(loads)
+    buffer = loads[b].buffer
     if buffer.strides is None:
-        # outer axes as the reduction runs through them
         buffer.arrange((*(a for a in range(len(buffer.shape)) if a != axis), axis))
     elif buffer.strides[axis] != 1:
-        if (buffer, axis) not in packed:
-            copy = Buffer(f"p{len(packed)}", buffer.shape, buffer.dtype, "temporary", buffer.node)
-            copy.arrange((*(a for a in range(len(buffer.shape)) if a != axis), axis))
-            packed[buffer, axis] = copy
-            axes = [Axis(f"i{a}", n) for a, n in enumerate(buffer.shape)]
-            at = tuple(Index.of(a) for a in axes)
-            pack = Nest([a for a in axes if a.size != 1], None, [Store(copy, at, Load(buffer, at))])
-            packs.append((_after_writer(nests, buffer, k), pack))
-        else:
-            pass
-        copy = packed[buffer, axis]
-        new = Load(copy, load.index)
-        core.args = (new, loads[1]) if b == 0 else (loads[0], new)
+        args[b] = Load(_copied(buffer, axis, k, nests, packs, packed), loads[b].index)
+    numbers = loads[1 - b]
+    if numbers.buffer.strides is not None and numbers.buffer.kind != "temporary" and nest.points > 128 * numbers.buffer.size:
+        steps = [abs(_step(numbers, r) or 0) for r in nest.axes if r is not v]
+        near = min((s for s in steps if s), default=0) * numbers.dtype.itemsize
+        if near and near % CONFLICT == 0 and 1 in numbers.buffer.strides:
+            last = numbers.buffer.strides.index(1)
+            args[1 - b] = Load(_copied(numbers.buffer, last, k, nests, packs, packed), numbers.index)
+    core.args = tuple(args)
     nest.plan = v, b
+
+
+def _copied(
+    buffer: Buffer,
+    axis: int,
+    k: int,
+    nests: list[Nest],
+    packs: list[tuple[int, Nest]],
+    packed: dict[tuple[Buffer, int], Buffer],
+) -> Buffer:
+    """A copy of ``buffer`` with ``axis`` innermost, made before nest ``k``."""
+    if (buffer, axis) not in packed:
+        copy = Buffer(f"p{len(packed)}", buffer.shape, buffer.dtype, "temporary", buffer.node)
+        copy.arrange((*(a for a in range(len(buffer.shape)) if a != axis), axis))
+        packed[buffer, axis] = copy
+        axes = [Axis(f"i{a}", n) for a, n in enumerate(buffer.shape)]
+        at = tuple(Index.of(a) for a in axes)
+        pack = Nest([a for a in axes if a.size != 1], None, [Store(copy, at, Load(buffer, at))])
+        packs.append((_after_writer(nests, buffer, k), pack))
+    return packed[buffer, axis]
 
 
 def _after_writer(nests: list[Nest], buffer: Buffer, k: int) -> int:

@@ -51,6 +51,15 @@ class _Handle:
         return _Handle(self.tracer, self.tracer.node(op, tuple(x.node for x in xs), params))
 
 
+def _like(arrays: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
+    """Memory in the order in which NumPy lays out an elementwise result of ``arrays``."""
+    flags = [["readonly"]] * len(arrays) + [["writeonly", "allocate"]]
+    types = [*(a.dtype for a in arrays), dtype]
+    made = np.nditer([*arrays, None], ["zerosize_ok", "refs_ok"], flags, types, casting="unsafe")  # type: ignore[call-overload]
+    result: np.ndarray = made.operands[-1]
+    return result
+
+
 class Storage:
     """Memory, and the node that is its present value.
 
@@ -246,7 +255,12 @@ class Tracer:
             if np.may_share_memory(seen, shadow):
                 path = x.path if type(x) is Symbol else ()
                 return Symbol(self, seen, self.storage(x), (*path, (op, params)))  # type: ignore[arg-type]
-        return self.fresh(self.node(op, tuple(self.read(a) for a in arrays), params))
+        node = self.node(op, tuple(self.read(a) for a in arrays), params)
+        if op.family == "map" and op is not ops.cast:
+            shadows = [a.shadow if type(a) is Symbol else a for a in arrays]
+            if not all(a.flags.c_contiguous for a in shadows):
+                return Symbol(self, _like(shadows, node.dtype), Storage(node))
+        return self.fresh(node)
 
     def update(self, op: Op, out: Any, arrays: Any, params: dict[str, Any]) -> None:
         """The memory of ``out`` gets the result of ``op``."""
