@@ -55,7 +55,7 @@ AFFINE = ("permute", "expand", "slice", "window", "flip", "reshape")
 COST = dict.fromkeys(
     ("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf", "floor_divide", "remainder"), 16
 ) | dict.fromkeys(("tan", "asin", "acos", "atan", "atan2", "pow"), 60)
-COST |= {"div": 5, "sqrt": 5, "random_bits": 60}
+COST |= {"div": 5, "sqrt": 5, "random_bits": 60, "take": 20}
 """What an element costs, in additions; all else costs 1."""
 BLOCK = 2048
 """Terms from which on a contraction is summed block by block."""

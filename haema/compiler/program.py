@@ -107,9 +107,7 @@ def _arena(loops: list[Nest]) -> tuple[dict[Buffer, int], int]:
     for b in sorted(first, key=lambda b: (-b.nbytes, first[b])):
         size = _room(b)
         busy = sorted(
-            (offsets[o], offsets[o] + _room(o))
-            for o in offsets
-            if first[o] <= last[b] and first[b] <= last[o]
+            (offsets[o], offsets[o] + _room(o)) for o in offsets if first[o] <= last[b] and first[b] <= last[o]
         )
         at = 0
         for start, stop in busy:

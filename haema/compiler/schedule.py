@@ -83,13 +83,14 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
         nest = nests[k]
         if nest.core is not None and nest.core.kind == "contract" and nest.core.dtype.kind == "f" and nest.points:
             _choose(nest, k, nests, packs, packed, target)
+    readers: dict[Buffer, list[Nest]] = {}
+    for nest in (*nests, *(pack for _, pack in packs)):
+        for b in {x.buffer for x in nest.loads()}:
+            readers.setdefault(b, []).append(nest)
     result = []
     for k, nest in enumerate(nests):
-        for at, pack in packs:
-            if at == k:
-                _arrange(pack)
-                result.append(pack)
-        _arrange(nest)
+        result += [pack for at, pack in packs if at == k]
+        _arrange(nest, readers, target.lanes(4))
         result.append(nest)
     return result
 
@@ -155,11 +156,12 @@ def _choose(
     elif buffer.strides[axis] != 1:
         args[b] = Load(_copied(buffer, axis, k, nests, packs, packed), loads[b].index)
     numbers = loads[1 - b]
-    if numbers.buffer.strides is not None and numbers.buffer.kind != "temporary" and nest.points > 128 * numbers.buffer.size:
+    fixed = numbers.buffer.strides is not None and numbers.buffer.kind != "temporary"
+    if fixed and nest.points > 128 * numbers.buffer.size:
         steps = [abs(_step(numbers, r) or 0) for r in nest.axes if r is not v]
         near = min((s for s in steps if s), default=0) * numbers.dtype.itemsize
-        if near and near % CONFLICT == 0 and 1 in numbers.buffer.strides:
-            last = numbers.buffer.strides.index(1)
+        if near and near % CONFLICT == 0 and 1 in (numbers.buffer.strides or ()):
+            last = (numbers.buffer.strides or ()).index(1)
             args[1 - b] = Load(_copied(numbers.buffer, last, k, nests, packs, packed), numbers.index)
     core.args = tuple(args)
     nest.plan = v, b
@@ -191,16 +193,45 @@ def _after_writer(nests: list[Nest], buffer: Buffer, k: int) -> int:
     return max((j + 1 for j in writers if j < k), default=0)
 
 
-def _arrange(nest: Nest) -> None:
-    """Lay out the buffers that this nest writes and nobody has decided about."""
-    undecided = [s for s in nest.stores if s.buffer.strides is None]
-    if not undecided:
-        return
-    v = nest.plan[0] if isinstance(nest.plan, tuple) else _best_axis(nest, nest.axes, None)
-    for s in undecided:
-        axis = next((a for a, i in enumerate(s.index) if v is not None and i.terms.get(v) == 1), None)
-        last = () if axis is None else (axis,)
-        s.buffer.arrange((*(a for a in range(len(s.buffer.shape)) if a != axis), *last))
+def _arrange(nest: Nest, readers: dict[Buffer, list[Nest]], lanes: int) -> None:
+    """Lay out the buffers that this nest writes and nobody has decided about: as it and their readers are quickest."""
+    for s in nest.stores:
+        b = s.buffer
+        if b.strides is not None:
+            continue
+        if isinstance(nest.plan, tuple):
+            dims = [d for d, i in enumerate(s.index) if i.terms.get(nest.plan[0]) == 1]
+        else:
+            dims = [d for d, n in enumerate(b.shape) if n > 1]
+        best, last = math.inf, None
+        for d in reversed(dims):
+            cost = _cycles(nest, b, d, lanes) + sum(_cycles(r, b, d, lanes) for r in readers.get(b, []))
+            if cost < best:
+                best, last = cost, d
+        b.arrange((*(d for d in range(len(b.shape)) if d != last), *(() if last is None else (last,))))
+
+
+def _cycles(nest: Nest, b: Buffer, d: int, lanes: int) -> float:
+    """Roughly how long a nest takes if axis ``d`` of ``b`` is innermost and gives its vector axis, if it can."""
+    accesses = [x for x in (*nest.loads(), *nest.stores) if x.buffer is b]
+    axes = {t for x in accesses for t, c in x.index[d].terms.items() if c == 1 and isinstance(t, Axis)}
+    if isinstance(nest.plan, tuple):  # a contraction has chosen already
+        axes = {nest.plan[0]}
+    inner = [] if nest.core is None else nest.core.axes
+    best = math.inf
+    for axis in axes or [*nest.axes, *inner]:
+        if axis in nest.serial or axis.size < 2:
+            continue
+        cost = 1.0
+        for x in (*nest.loads(), *nest.stores):
+            if x.buffer is b:
+                found = {e for e, i in enumerate(x.index) if axis in set(i.axes())}
+                near = not found or (found == {d} and x.index[d].terms.get(axis) == 1)
+            else:
+                near = x.buffer.strides is None or _step(x, axis) in (0, 1)
+            cost += 1 if near else 1.2 * lanes
+        best = min(best, cost * nest.points / lanes * (math.ceil(axis.size / lanes) * lanes / axis.size))
+    return best if best < math.inf else 2.0 * nest.points
 
 
 def _step(access: Load | Store, axis: Axis) -> int | None:
@@ -215,40 +246,6 @@ def _step(access: Load | Store, axis: Axis) -> int | None:
             elif not isinstance(t, Axis) and any(a is axis for a in (t.of.axes() if isinstance(t, Part) else t.axes())):
                 return None
     return total
-
-
-def _best_axis(nest: Nest, axes: list[Axis], target: Target | None) -> Axis | None:
-    """The axis along which most accesses are to neighbours."""
-    best, chosen = 0.0, None
-    accesses: list[Load | Store] = [*nest.loads(), *nest.stores]
-    inner = [] if nest.core is None else nest.core.axes
-    for axis in axes:
-        if axis in nest.serial or axis.size == 0:
-            continue
-        score = 0.0
-        for x in accesses:
-            if isinstance(x, Store):
-                if x.buffer.strides is None:
-                    score += 1.5
-                    continue
-                weight = 1.5 if axis not in inner else 0.3
-            else:
-                weight = 1.0
-            step = _step(x, axis)
-            if step == 1:
-                score += weight
-            elif step == 0:
-                score += 0.5 * weight
-            else:
-                score -= weight
-        score += 20
-        lanes = 16
-        score *= axis.size / (math.ceil(axis.size / lanes) * lanes)
-        if axis in inner:
-            score *= 0.8
-        if score > best:
-            best, chosen = score, axis
-    return chosen
 
 
 def plan(nest: Nest, target: Target) -> Plan:

@@ -7,7 +7,7 @@ prior, so that a tiny or hopeless table gives the mean.
 
     hidden    128, from 10 000 rows on 256
     dropout   0.1, from 20 000 rows on 0.05
-    batch     rows / 32 as a power of 2, from 64 (32 below 200 rows) to 512
+    batch     rows / 32 as a power of 2, from 64 (32 below 300 rows) to 512
     epochs    60 (1000 / rows)^0.4, from 14 to 400
     members   10 below 300 rows (5 below 20), else so many that rows epochs members is a million, from 1 to 5
     folds     the members, but 5 or more; 10 from 20 000 rows on
@@ -117,7 +117,7 @@ class TablePlan(Plan):
 
     def callbacks(self) -> list[Callback]:
         patience = math.ceil(max(4, 0.3 * self.epochs))
-        return [KeepBest(patience, max(1, self.epochs // 40))]
+        return [KeepBest(patience)]
 
     def hyperparameters(self) -> dict[str, Any]:
         return {**super().hyperparameters(), "members": 2 * self.members}
@@ -141,7 +141,7 @@ def table_plan(data: Data) -> TablePlan:
     center, scale = ((), ()) if classify else _moments(data)
     y = data.y if classify else _scaled(data.y, center, scale)
     prepared = prepare_table(data.x, y, classes, numbers, data.source)
-    batch = even_batch(rows, min(512, max(32 if rows < 200 else 64, 2 ** round(math.log2(rows / 32)))))
+    batch = even_batch(rows, min(512, max(32 if rows < 300 else 64, 2 ** round(math.log2(rows / 32)))))
     groups = prepared.features.groups
     sparsity = 0.01 * min(1.0, 20 / (1 + max((*groups[0], *groups[1]), default=0))) * min(1.0, 5000 / rows)
     loss = MembersLoss(classify, sparsity=sparsity)
