@@ -71,6 +71,11 @@ class Eager:
         """A hyperparameter: its value, or in a recorded program what stands for it."""
         return options[name]
 
+    def require(self, holds: Any, error: Exception) -> None:
+        """Raise ``error`` unless ``holds`` is true everywhere; a recorded program does so in each run."""
+        if not holds.all():
+            raise error
+
     def leaf(self, x: Any) -> None:
         """The gradient of a leaf tensor is about to be kept in ``x.grad``."""
 
@@ -97,6 +102,13 @@ def using(executor: Any) -> Iterator[None]:
         yield
     finally:
         _here.executor = before
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Compute eagerly, also while a program is recorded: for memory that must outlive it."""
+    with using(Eager()):
+        yield
 
 
 def active() -> Any:

@@ -243,6 +243,7 @@ class Variable:
             raise DTypeError(f"only floating tensors can require a gradient, and this one is {self.dtype.name}")
         if not value and self._record is not None:
             raise HaemaError("requires_grad can be switched off on leaf tensors only; use detach()")
+        executor.changes.settings += 1
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:

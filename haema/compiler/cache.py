@@ -72,8 +72,11 @@ def load(key: str) -> tuple[dict[str, Any], bytes, bytes] | None:
     if len(data) < 40 or hashlib.blake2b(body, digest_size=32).digest() != data[:32]:
         return None
     length = int.from_bytes(body[:8], "little")
-    header = json.loads(bytes(body[8 : 8 + length]))
-    middle = 8 + length + header["constants"]
+    try:
+        header = json.loads(bytes(body[8 : 8 + length]))
+        middle = 8 + length + header["constants"]
+    except (ValueError, KeyError, TypeError):
+        return None
     return header, bytes(body[8 + length : middle]), bytes(body[middle:])
 
 

@@ -133,9 +133,9 @@ class Variant:
         self.graph: Graph = tracer.graph([x._data for x in leaves])
         tracer.close()
         self.changed = tracer.changed()
+        self.errors = [error for _, error in tracer.requirements]
         self.guards = list(tracer.guards.values())
-        self.memory = executor.changes.memory
-        self.seen = executor.changes.settings
+        self.memory, self.seen = tracer.began
         self.settings = list(tracer.settings.values())
         self.hypers = [read for _, read in tracer.hypers]
         self.inputs = len(tracer.inputs)
@@ -253,7 +253,7 @@ class Variant:
     def call(self, arrays: list[np.ndarray]) -> Any:
         """Run one step."""
         loaded = self.loaded
-        if self.written:
+        if self.written or self.changed:
             self._check_apart(arrays)
         with loaded.lock:
             kept = [
@@ -273,8 +273,11 @@ class Variant:
             found = [a if fixed is None else a.copy() for a, fixed in zip(found, self.results, strict=True)]
             if loaded.fault[0]:
                 self._report_fault()
-            for k, i in enumerate(self.changed, len(found) - len(self.changed)):
-                arrays[i][...] = found[k]
+            for error in reversed(self.errors):
+                if not found.pop():
+                    raise error.with_traceback(None)
+            for i in reversed(self.changed):
+                arrays[i][...] = found.pop()
         if self.structure is Tensor:
             return Tensor._wrap(found[0])
         return unflatten(self.structure, map(Tensor._wrap, found))
@@ -289,9 +292,16 @@ class Variant:
 
     def _check_apart(self, arrays: list[np.ndarray]) -> None:
         """Refuse an argument that lies in memory which the program writes as its state."""
+        if self.changed and len(arrays) > 1:
+            for i in self.changed:
+                if any(np.may_share_memory(arrays[i], a) for k, a in enumerate(arrays) if k != i):
+                    raise HaemaError(
+                        f"argument {i} is changed by the compiled function, and another argument lies in the same "
+                        "memory; clone() one of them"
+                    )
         for a in arrays:
             if id(a) in self.written or (
-                a.nbytes > STAGED and any(np.may_share_memory(a, s) for s in self.written.values())
+                a.base is not None and any(np.may_share_memory(a, s) for s in self.written.values())
             ):
                 raise HaemaError(
                     f"an argument of shape {a.shape} is a tensor that the compiled function changes as well; clone() it"
@@ -346,6 +356,9 @@ class Variant:
             finally:
                 table[1::2] = 0
                 self._arrange()
+        for error in reversed(self.errors):
+            if not outputs.pop().all():
+                raise error.with_traceback(None)
         return unflatten(self.structure, map(Tensor._wrap, outputs))
 
     def _options(self, steps: int, scheduler: Any) -> np.ndarray:

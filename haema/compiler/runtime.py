@@ -40,12 +40,13 @@ class Pool:
 
     def _serve(self) -> None:
         while True:
-            function, args = self._jobs.get()
-            function(*args)
+            program, args = self._jobs.get()
+            program._run(*args)
+            del program, args  # which keeps the code in memory until this thread has left it
 
-    def send(self, function: Any, args: Sequence[Any]) -> None:
-        """Let one thread call a native function."""
-        self._jobs.put((function, args))
+    def send(self, program: Loaded, args: Sequence[Any]) -> None:
+        """Let one thread take part in a program."""
+        self._jobs.put((program, args))
 
 
 _pool = Pool()
@@ -136,12 +137,12 @@ class Loaded:
         sent = 0
         try:
             for k in range(1, n):
-                _pool.send(self._run, (*self._args, k, n))
+                _pool.send(self, (*self._args, k, n))
                 sent = k
             self._run(*self._args, 0, n)
         finally:
             # Ctrl-C may come between any two lines here, and the threads that have begun wait for all others
             if int(self._sync[FINISHED]) == before and sent:
                 for k in range(sent + 1, n):
-                    _pool.send(self._run, (*self._args, k, n))
+                    _pool.send(self, (*self._args, k, n))
                 self._run(*self._args, 0, n)

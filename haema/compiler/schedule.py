@@ -213,7 +213,8 @@ def _arrange(nest: Nest, readers: dict[Buffer, list[Nest]], lanes: int) -> None:
 
 def _cycles(nest: Nest, b: Buffer, d: int, lanes: int) -> float:
     """Roughly how long a nest takes if axis ``d`` of ``b`` is innermost and gives its vector axis, if it can."""
-    accesses = [x for x in (*nest.loads(), *nest.stores) if x.buffer is b]
+    everything: list[Load | Store] = [*nest.loads(), *nest.stores]
+    accesses = [x for x in everything if x.buffer is b]
     axes = {t for x in accesses for t, c in x.index[d].terms.items() if c == 1 and isinstance(t, Axis)}
     if isinstance(nest.plan, tuple):  # a contraction has chosen already
         axes = {nest.plan[0]}
@@ -223,7 +224,7 @@ def _cycles(nest: Nest, b: Buffer, d: int, lanes: int) -> float:
         if axis in nest.serial or axis.size < 2:
             continue
         cost = 1.0
-        for x in (*nest.loads(), *nest.stores):
+        for x in everything:
             if x.buffer is b:
                 found = {e for e, i in enumerate(x.index) if axis in set(i.axes())}
                 near = not found or (found == {d} and x.index[d].terms.get(axis) == 1)

@@ -23,19 +23,21 @@ import numpy as np
 from haema import ops
 from haema.compiler.graph import Graph, Node
 from haema.errors import HaemaError
+from haema.executor import changes
 from haema.ops.core import Op, Spec
 from haema.ops.view import Path as Views
 from haema.ops.view import follow
 from haema.tensor import Tensor
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
+NUMPY = str(Path(np.__file__).resolve().parent)
 
 
 def user_line() -> str:
     """Where the user's own program is at the moment."""
     frame = sys._getframe(1)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith((PACKAGE, NUMPY)):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return "?"
@@ -176,8 +178,10 @@ class Tracer:
         self._hyper: dict[Any, Symbol] = {}
         self.settings: dict[int, tuple[Any, Any]] = {}
         self.guards: dict[Any, tuple[Callable[[], Any], Any]] = {}
+        self.requirements: list[tuple[Node, Exception]] = []
         self.leaves: dict[int, Any] = {}
         self.closed = False
+        self.began = changes.memory, changes.settings
         self._known: dict[int, tuple[np.ndarray, Storage]] = {}
         self._constants: dict[Any, Node] = {}
 
@@ -322,6 +326,13 @@ class Tracer:
         self.guard((*key, "number"), lambda: (type(now := read()) is float or type(now) is int) and now != 0)
         return Tensor._wrap(self.hyper(key, read))
 
+    def require(self, holds: Any, error: Exception) -> None:
+        """Each run of the program looks whether ``holds`` is true everywhere."""
+        x = self.read(holds)
+        if 0 not in x.shape:
+            everywhere = self.node(ops.min, (x,), {"axes": tuple(range(len(x.shape))), "keepdims": False})
+            self.requirements.append((everywhere, error))
+
     def leaf(self, x: Any) -> None:
         """A leaf gets a gradient: added to the one it has, or, if it has none, known to this program only."""
         if id(x) not in self.leaves:
@@ -329,6 +340,7 @@ class Tracer:
             before = x.grad
             if before is None or type(before._data) is not Symbol:
                 self.guard((id(x), "grad"), lambda: x.grad)
+            self.guard((id(x), "wants"), partial(getattr, x, "_requires_grad"))
 
     def outside(self, what: str) -> None:
         """Refuse what would happen only now, while the function is recorded, and not in each call."""
@@ -344,12 +356,13 @@ class Tracer:
         return [k for k, (node, s) in enumerate(zip(self.inputs, self.given, strict=True)) if s.value is not node]
 
     def graph(self, outputs: Iterable[Any]) -> Graph:
-        """What was recorded, with ``outputs`` as results, and behind them the new values of arguments that change.
+        """What was recorded: the results are ``outputs``, new values of arguments that change, and what is required.
 
         Raises:
             HaemaError: memory is written of which another state shows a part.
         """
         results = [self.read(a) for a in outputs] + [self.given[k].value for k in self.changed()]
+        results += [node for node, _ in self.requirements]
         writes = {}
         for storage in self.states.values():
             assert storage.place is not None

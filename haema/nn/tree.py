@@ -48,8 +48,11 @@ class Tree:
     def settings(self) -> tuple[Any, ...]:
         """What decides about the computation besides values: plain attributes, and its tensors and modules."""
         plain = tuple((k, v) for k, v in self.__dict__.items() if isinstance(v, (bool, int, float, str, type(None))))
-        return plain, *(
-            tuple((k, id(v)) for k, v in held.items()) for held in (self._parameters, self._buffers, self._modules)
+        wants = tuple(p is not None and p.requires_grad for p in self._parameters.values())
+        return (
+            plain,
+            wants,
+            *(tuple((k, id(v)) for k, v in held.items()) for held in (self._parameters, self._buffers, self._modules)),
         )
 
     def __setattr__(self, name: str, value: Any) -> None:

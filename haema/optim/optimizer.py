@@ -59,6 +59,23 @@ def one_minus_power(beta: Number, t: Tensor) -> Tensor:
     return -(t * (math.log(beta) if beta > 0 else -math.inf)).expm1()
 
 
+class Group(dict[str, Any]):
+    """A parameter group: a dict whose changes compiled steps notice."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        executor.changes.settings += 1
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        executor.changes.settings += 1
+        super().__delitem__(key)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """As of a dict."""
+        executor.changes.settings += 1
+        super().update(*args, **kwargs)
+
+
 class Optimizer:
     """Base class of all optimizers.
 
@@ -83,9 +100,10 @@ class Optimizer:
 
     _changes = 0
 
-    def settings(self) -> int:
-        """How often state tensors or groups were made or replaced: a compiled step holds while that stays."""
-        return self._changes
+    def settings(self) -> tuple[Any, ...]:
+        """What decides about a step besides numbers that it reads anew: a compiled step holds while that stays."""
+        options = ((k, v) for group in self.param_groups for k, v in group.items())
+        return self._changes, *(pair for pair in options if isinstance(pair[1], (bool, int, str, type(None))))
 
     def _change(self) -> None:
         self._changes += 1
@@ -207,7 +225,6 @@ class Optimizer:
         Returns:
             What ``closure`` returned, or None.
         """
-        executor.active().relied(self)
         loss = None
         if closure is not None:
             with enable_grad():
@@ -216,6 +233,7 @@ class Optimizer:
             for group in self.param_groups:
                 for params in self._ready(group):
                     self._advance(group, params)
+        executor.active().relied(self)
         return loss
 
     def _ready(self, group: dict[str, Any]) -> list[list[Tensor]]:
@@ -239,11 +257,12 @@ class Optimizer:
         shared: dict[np.dtype, dict[str, Tensor]] = {}
         for p in params:
             if not self.state.get(p):
-                new = self._new_state(group, p)
-                if self.together:
-                    if p.dtype not in shared:
-                        shared[p.dtype] = self._new_shared_state()
-                    new = {**shared[p.dtype], **new}
+                with executor.at_once():
+                    new = self._new_state(group, p)
+                    if self.together:
+                        if p.dtype not in shared:
+                            shared[p.dtype] = self._new_shared_state()
+                        new = {**shared[p.dtype], **new}
                 if new:
                     self._change()
                     self.state[p] = new
@@ -317,7 +336,7 @@ class Optimizer:
             raise InputError(f"{self._name}: a parameter is in more than one parameter group")
         if any(bool(names) != ("param_names" in g) for g in self.param_groups):
             raise InputError(f"{self._name}: either all parameter groups have names or none")
-        group = {**self.defaults, **param_group, "params": tensors}
+        group = Group({**self.defaults, **param_group, "params": tensors})
         if names:
             group["param_names"] = names
         self._check(group)
@@ -361,7 +380,8 @@ class Optimizer:
                 f"{self._name}: the saved state has {len(saved)} parameter groups, and this optimizer "
                 f"{len(self.param_groups)}"
             )
-        groups, owner = [], {}
+        groups: list[dict[str, Any]] = []
+        owner: dict[Any, Any] = {}
         for i, (old, new) in enumerate(zip(self.param_groups, saved, strict=True)):
             if len(old["params"]) != len(new["params"]):
                 raise InputError(
@@ -372,7 +392,7 @@ class Optimizer:
             if "betas" in options:
                 options["betas"] = tuple(options["betas"])
             kept = {k: v for k, v in old.items() if k in self.defaults or k == "param_names"}
-            groups.append({**kept, **options, "params": old["params"]})
+            groups.append(Group({**kept, **options, "params": old["params"]}))
             owner.update({k: (groups[-1], p) for k, p in zip(new["params"], old["params"], strict=True)})
         state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for k, values in state_dict["state"].items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from haema import creation
+from haema import creation, executor
 from haema.errors import InputError
 from haema.optim.optimizer import Number, Optimizer, is_zero, scalars
 from haema.tensor import Tensor
@@ -77,6 +77,7 @@ class SGD(Optimizer):
             if moving:
                 v = self.state[p].get("momentum_buffer")
                 if v is None:
+                    executor.active().outside("the first step of SGD with dampening, which makes its velocity,")
                     v = self.state[p]["momentum_buffer"] = g.clone()
                 else:
                     v.mul_(mu).add_(g if is_zero(dampening) else g * share)

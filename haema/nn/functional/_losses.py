@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from haema import ops
+from haema import executor, ops
 from haema.errors import DTypeError, InputError, ShapeError
 from haema.nn.functional._common import need_floating
 from haema.tensor import Tensor
@@ -84,13 +84,20 @@ def check_weight(name: str, weight: Tensor | None, classes: int) -> None:
 
 
 def _check_labels(name: str, target: Tensor, classes: int, ignore_index: int) -> None:
-    """Look at the labels themselves, where they are already known (and not in a trace).
+    """Look at the labels themselves; in a recorded program when it runs.
 
     Raises:
         InputError: one is neither a class number nor ``ignore_index``.
     """
     labels = target._data
-    if not isinstance(labels, np.ndarray) or labels.size == 0:
+    if not isinstance(labels, np.ndarray):
+        fits = ((target >= 0) & (target < classes)) | (target == ignore_index)
+        message = (
+            f"{name}: a label is not a class number: the input has scores for the {classes} classes 0..{classes - 1}"
+        )
+        executor.active().require(fits._data, InputError(message))
+        return
+    if labels.size == 0:
         return
     if labels.min() >= 0 and labels.max() < classes:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from haema import dtypes, ops
+from haema import dtypes, executor, ops
 from haema.errors import ShapeError
 from haema.functions.promotion import convert
 from haema.nn.functional._common import constant, need_floating
@@ -181,7 +181,10 @@ def _check_probabilities(name: str, input: Tensor, target: Tensor) -> None:
 
     check_pair(name, input, target, broadcast=False)
     x = input._data
-    if isinstance(x, np.ndarray) and x.size and (x.min() < 0 or x.max() > 1):
+    if not isinstance(x, np.ndarray):
+        fits = ~((input < 0) | (input > 1))
+        executor.active().require(fits._data, InputError(f"{name}: the input must be probabilities between 0 and 1"))
+    elif x.size and (x.min() < 0 or x.max() > 1):
         found = float(x.min() if x.min() < 0 else x.max())
         raise InputError(
             f"{name}: the input must be probabilities between 0 and 1, not {found:.6g}; "

@@ -7,7 +7,7 @@ import string
 
 import numpy as np
 
-from haema import dtypes, ops
+from haema import dtypes, executor, ops
 from haema.errors import DTypeError, HaemaError, InputError, ShapeError
 from haema.functions import contractions, indexing, reductions
 from haema.functions.promotion import convert
@@ -98,7 +98,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     if input.dtype.kind not in "iu":
         raise DTypeError(f"embedding: row numbers are integers, not {input.dtype.name}; convert them with .long()")
     rows = weight.shape[0]
-    if isinstance(input._data, np.ndarray) and input._data.size:
+    if not isinstance(input._data, np.ndarray):
+        fits = (input >= 0) & (input < rows)
+        executor.active().require(fits._data, InputError(f"embedding: a row number is not in 0..{rows - 1}"))
+    elif input._data.size:
         low, high = int(input._data.min()), int(input._data.max())
         if low < 0 or high >= rows:
             found = low if low < 0 else high
@@ -187,7 +190,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if tensor.numel() == 0:
             raise InputError("one_hot: the number of classes cannot be seen from no elements; give num_classes")
         num_classes = int(tensor.max()) + 1
-    if isinstance(tensor._data, np.ndarray) and tensor._data.size:
+    if not isinstance(tensor._data, np.ndarray):
+        fits = (tensor >= 0) & (tensor < num_classes)
+        executor.active().require(fits._data, InputError(f"one_hot: a class number is not in 0..{num_classes - 1}"))
+    elif tensor._data.size:
         low, high = int(tensor._data.min()), int(tensor._data.max())
         if low < 0 or high >= num_classes:
             found = low if low < 0 else high
