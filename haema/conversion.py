@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from haema import dtypes
+from haema import dtypes, executor
 from haema.errors import DTypeError, ShapeError
 from haema.variable import Variable
 
 
-@np.errstate(all="ignore")
 def to_array(data: Any, dtype: Any = None) -> np.ndarray:
     """``data`` as a new array of one of haema's types; Python floats take the default type.
 
@@ -19,6 +18,12 @@ def to_array(data: Any, dtype: Any = None) -> np.ndarray:
         DTypeError: the elements are not numbers.
         ShapeError: nested lists of different lengths.
     """
+    array: np.ndarray = executor.active().made(_converted(data, dtype))
+    return array
+
+
+@np.errstate(all="ignore")
+def _converted(data: Any, dtype: Any) -> np.ndarray:
     if isinstance(data, Variable):
         return np.array(data._data, dtype=dtypes.as_dtype(dtype or data.dtype), copy=True)
     if isinstance(data, (list, tuple)) and data and any(isinstance(v, Variable) for v in data):

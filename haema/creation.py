@@ -20,7 +20,7 @@ from haema.tensor import Tensor
 def _made(array: np.ndarray, requires_grad: bool, device: Any = None) -> Tensor:
     if device is not None:
         devices.device(device)
-    x = Tensor._wrap(array)
+    x = Tensor._wrap(executor.active().made(array))
     return x.requires_grad_() if requires_grad else x
 
 

@@ -64,6 +64,10 @@ class Eager:
 
     shares = staticmethod(np.may_share_memory)
 
+    def made(self, array: np.ndarray) -> np.ndarray:
+        """An array that was just made, and that nobody else knows; a recorded program makes it anew in each run."""
+        return array
+
     def relied(self, owner: Any) -> None:
         """A program is about to do what ``owner.settings()`` says; a recorded one holds only while that stays."""
 

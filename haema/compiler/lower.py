@@ -251,7 +251,7 @@ class Lowering:
         inline.at(node, index, root=True)
         needed = sorted({self.home[n] for n in inline.sites}, key=lambda g: -g.number)
         size = math.prod(node.shape)
-        siblings = [g for g in reversed(self.groups[-8:]) if g not in needed and size > 1]
+        siblings = [g for g in reversed(self.groups[-8:]) if g not in needed]
         for group in (*needed, *siblings):
             if not group.joinable or math.prod(a.size for a in group.axes) != size:
                 continue

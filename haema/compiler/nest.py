@@ -241,8 +241,7 @@ class Nest:
     @property
     def points(self) -> int:
         """How often the innermost expression is computed."""
-        n = math.prod(a.size for a in self.axes)
-        return n if self.core is None else n * math.prod(a.size for a in self.core.axes)
+        return math.prod(a.size for a in {*self.axes, *(() if self.core is None else self.core.axes)})
 
     @property
     def flops(self) -> int:
@@ -315,7 +314,7 @@ def _show(e: Expr, memo: dict[int, str]) -> str:
 
 def _show_new(e: Expr, memo: dict[int, str]) -> str:
     if isinstance(e, Number):
-        return f"{e.value:g}" if e.dtype.kind == "f" else str(e.value)
+        return f"{e.value:.9g}" if e.dtype.kind == "f" else str(e.value)
     if isinstance(e, Load):
         return f"{e.buffer}[{', '.join(map(str, e.index))}]"
     if isinstance(e, Acc):
@@ -344,7 +343,8 @@ def show(nest: Nest) -> str:
     over = "" if nest.core is None else " | " + " ".join(f"{a}:{a.size}" for a in nest.core.axes)
     lines = [f"nest  {axes}{over}"]
     if nest.core is not None:
-        what = " * ".join(show_expr(x) for x in nest.core.args)
+        factors = nest.core.args if nest.core.kind == "contract" else nest.core.args[:1]
+        what = " * ".join(show_expr(x) for x in factors)
         kind = "sum" if nest.core.kind == "contract" else nest.core.kind
         lines.append(f"  acc = {kind} {what}")
     for s in nest.stores:

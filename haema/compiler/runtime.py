@@ -11,6 +11,7 @@ import functools
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +74,12 @@ def aligned(size: int) -> tuple[np.ndarray, int]:
     return memory, start + -start % 64
 
 
+def _close(engine: Any, context: Any) -> None:
+    """Free an engine, and then its context."""
+    engine.close()
+    context.close()
+
+
 class Loaded:
     """Machine code in memory.
 
@@ -92,9 +99,12 @@ class Loaded:
 
         from haema.compiler.target import machine, target
 
-        module = llvm.parse_assembly("", llvm.create_context())
+        context = llvm.create_context()
+        module = llvm.parse_assembly("", context)
         self._engine = llvm.create_mcjit_compiler(module, machine(target()))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        # llvmlite would free the context before the engine that lies in it
+        weakref.finalize(self, _close, self._engine, context).atexit = False
         self._engine.finalize_object()
         self._run = _FUNCTION(self._engine.get_function_address("run"))
         self.parallel = parallel

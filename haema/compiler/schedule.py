@@ -148,7 +148,11 @@ def _choose(
                 best = cost, v, b, axis
     if best is None:
         return
-    _, v, b, axis = best
+    cost, v, b, axis = best
+    results = nest.points / math.prod(a.size for a in core.axes)
+    for k_axis in core.axes:  # without a tile, a vector along the reduction needs no copies
+        if all(_step(x, k_axis) == 1 for x in loads) and 2 * nest.points / lanes + 10 * results < cost:
+            return
     args = list(loads)
     buffer = loads[b].buffer
     if buffer.strides is None:

@@ -302,6 +302,10 @@ class Tracer:
                 self._constants[key] = node
         return self.fresh(node)
 
+    def made(self, array: Any) -> Symbol:
+        """A symbol for an array that was just made."""
+        return array if type(array) is Symbol else self.constant(array, array.dtype)
+
     def shares(self, a: Any, b: Any) -> bool:
         """Whether two arrays may lie in the same memory."""
         a, b = (x.shadow if type(x) is Symbol else x for x in (a, b))
