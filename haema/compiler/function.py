@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import os
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -372,6 +374,20 @@ class Variant:
         return table
 
 
+_compiled: weakref.WeakSet[Compiled] = weakref.WeakSet()
+"""All compiled functions."""
+
+
+def _renew() -> None:
+    """In a child process: no thread is inside any of them."""
+    for g in list(_compiled):
+        g._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 class Compiled:
     """A compiled function; `compile` makes it.
 
@@ -388,6 +404,7 @@ class Compiled:
         self._lock = threading.RLock()
         self._told = False
         self._count = 0
+        _compiled.add(self)
         self._last: Variant | None = None
         self._quick: tuple[Variant, list[Any], bool] | None = None
 

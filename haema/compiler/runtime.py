@@ -53,10 +53,17 @@ class Pool:
 _pool = Pool()
 
 
+_loaded: weakref.WeakSet[Loaded] = weakref.WeakSet()
+"""All programs in memory."""
+
+
 def _renew() -> None:
     """In a child process: its parent's threads are not there."""
     global _pool
     _pool = Pool()
+    for program in list(_loaded):  # another thread may have been inside
+        program.lock = threading.Lock()
+        program._sync[:] = 0
 
 
 if hasattr(os, "register_at_fork"):
@@ -119,6 +126,7 @@ class Loaded:
         self._sync = self._sync_memory[sync - self._sync_memory.ctypes.data :][: 8 * _SYNC].view(np.int64)
         self._args = (self.table.ctypes.data, sync, self.fault.ctypes.data, self.steps.ctypes.data)
         self._packed = np.array(self._args, np.int64)
+        _loaded.add(self)
         self._alone = functools.partial(
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._engine.get_function_address("alone")),
             ctypes.c_void_p(self._packed.ctypes.data),

@@ -151,7 +151,7 @@ def _choose(
     cost, v, b, axis = best
     results = nest.points / math.prod(a.size for a in core.axes)
     for k_axis in core.axes:  # without a tile, a vector along the reduction needs no copies
-        if all(_step(x, k_axis) == 1 for x in loads) and 2 * nest.points / lanes + 10 * results < cost:
+        if all(_step(x, k_axis) == 1 for x in loads) and 2 * nest.points / lanes + 60 * results < cost:
             return
     args = list(loads)
     buffer = loads[b].buffer

@@ -41,25 +41,37 @@ def _llvm() -> None:
     llvm.initialize_all_asmprinters()
 
 
+KNOWN = {
+    64: (
+        "skylake-avx512 cascadelake cooperlake cannonlake icelake-client icelake-server tigerlake rocketlake "
+        "sapphirerapids emeraldrapids graniterapids znver4 znver5 x86-64-v4"
+    ),
+    32: "haswell broadwell skylake alderlake raptorlake meteorlake znver1 znver2 znver3 x86-64-v3",
+    16: (
+        "x86-64 x86-64-v2 core2 penryn nehalem westmere sandybridge ivybridge generic apple-m1 apple-m2 apple-m3 apple-m4 "
+        "cortex-a53 cortex-a57 cortex-a72 cortex-a76 neoverse-n1 neoverse-n2 neoverse-v1 neoverse-v2"
+    ),
+}
+"""CPUs by the bytes of a vector register that are used on them, by LLVM's names."""
+
+
 def describe(triple: str, cpu: str, features: str) -> Target:
-    """The target of that name; its vectors are as wide as its features say."""
+    """The target of that name; its vectors are as wide as its features, or else its name, say."""
     if triple.startswith(("aarch64", "arm64")):
         return Target(triple, cpu, features, 16, 32)
     on = set(features.split(","))
-    if "+avx512f" in on or cpu.startswith(
-        ("skylake-avx512", "cascadelake", "icelake", "sapphirerapids", "znver4", "znver5")
-    ):
-        return Target(triple, cpu, features, 64, 32)
-    if "+avx2" in on or cpu in ("haswell", "broadwell", "skylake", "znver1", "znver2", "znver3", "x86-64-v3"):
-        return Target(triple, cpu, features, 32, 16)
-    return Target(triple, cpu, features, 16, 16)
+    if features:
+        width = 64 if "+avx512f" in on else 32 if "+avx2" in on else 16
+    else:
+        width = next((w for w, names in KNOWN.items() if cpu in names.split()), 16)
+    return Target(triple, cpu, features, width, 32 if width == 64 else 16)
 
 
 def target(cpu: str | None = None) -> Target:
     """This CPU, or the one that ``cpu`` or HAEMA_TARGET_CPU names.
 
     Raises:
-        InputError: LLVM does not know the name.
+        InputError: the name is not known, or that CPU has wider vectors than this one.
     """
     return _target(cpu or os.environ.get(VARIABLE) or "")
 
@@ -70,12 +82,16 @@ def _target(wanted: str) -> Target:
 
     _llvm()
     triple = llvm.get_process_triple()
+    host = describe(triple, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     if not wanted:
-        features = llvm.get_host_cpu_features().flatten()
-        return describe(triple, llvm.get_host_cpu_name(), features)
-    if not wanted.replace("-", "").replace("_", "").isalnum():
-        raise InputError(f"{VARIABLE} is {wanted!r}, where the name of a CPU is right, such as haswell")
-    return describe(triple, wanted, "")
+        return host
+    if not any(wanted in names.split() for names in KNOWN.values()):
+        names = ", ".join(sorted(" ".join(KNOWN.values()).split()))
+        raise InputError(f"{VARIABLE} is {wanted!r}, where the name of a CPU is right, one of {names}")
+    found = describe(triple, wanted, "")
+    if found.vector_bytes > host.vector_bytes:
+        raise InputError(f"{VARIABLE} is {wanted!r}, whose vectors are wider than those of this CPU ({host.cpu})")
+    return found
 
 
 def machine(target: Target) -> object:
