@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import io
@@ -237,6 +238,14 @@ class Variant:
             if a is not None:
                 table[2 * self.places["output", i]] = a.ctypes.data
         self._last_options: list[float] = []
+        # for a call, in the order in which it needs them
+        self.copied = [(i, a) for i, a in enumerate(self.staged) if a is not None]
+        self.pointed = [i for i, a in enumerate(self.staged) if a is None]
+        self.fresh = [i for i, a in enumerate(self.results) if a is None]
+        first = len(self.outputs) - len(self.errors)
+        self.required = [*enumerate(self.errors, first)]
+        self.returned = [*enumerate(self.changed, first - len(self.changed))]
+        self.fault = ctypes.c_int64.from_buffer(self.loaded.fault.data)
 
     def holds(self) -> bool:
         """Whether all that the recording relied on is as it was."""
@@ -258,30 +267,32 @@ class Variant:
         if self.written or self.changed:
             self._check_apart(arrays)
         with loaded.lock:
-            kept = [
-                self._point("input", i, a) if staged is None else staged.__setitem__((), a)  # type: ignore[func-returns-value]
-                for i, (a, staged) in enumerate(zip(arrays, self.staged, strict=True))
-            ]
+            for i, staged in self.copied:
+                staged[...] = arrays[i]
+            kept = [self._point("input", i, arrays[i]) for i in self.pointed] if self.pointed else None
             if self.hypers:
                 now = [read() for read in self.hypers]
                 if now != self._last_options:
                     self.options[: len(now)] = self._last_options = now
-            found = [
-                self._point("output", i, np.empty(spec.shape, spec.dtype)) if fixed is None else fixed
-                for i, (fixed, spec) in enumerate(zip(self.results, self.outputs, strict=True))
-            ]
-            loaded.run(0, 1)
+            found: list[Any] = self.results
+            if self.fresh:
+                found = list(found)
+                for i in self.fresh:
+                    spec = self.outputs[i]
+                    found[i] = self._point("output", i, np.empty(spec.shape, spec.dtype))
+            loaded.step()
             del kept
-            found = [a if fixed is None else a.copy() for a, fixed in zip(found, self.results, strict=True)]
-            if loaded.fault[0]:
+            if self.fault.value:
                 self._report_fault()
-            for error in reversed(self.errors):
-                if not found.pop():
+            for i, error in self.required:
+                if not found[i].item():
                     raise error.with_traceback(None)
-            for i in reversed(self.changed):
-                arrays[i][...] = found.pop()
-        if self.structure is Tensor:
-            return Tensor._wrap(found[0])
+            for i, k in self.returned:
+                arrays[k][...] = found[i]
+            if self.structure is Tensor:
+                a = found[0]
+                return Tensor._wrap(a if 0 in self.fresh else a.copy())
+            found = [a if i in self.fresh else a.copy() for i, a in enumerate(found)]
         return unflatten(self.structure, map(Tensor._wrap, found))
 
     def _point(self, kind: str, i: int, a: np.ndarray) -> np.ndarray:
@@ -310,7 +321,7 @@ class Variant:
                 )
 
     def _report_fault(self) -> None:
-        size, self.loaded.fault[0] = int(self.loaded.fault[0]), 0
+        size, self.fault.value = self.fault.value, 0
         raise IndexError(
             f"a compiled function met an index out of range for an axis of size {size}; what it changes may hold "
             "wrong values now"
@@ -349,7 +360,7 @@ class Variant:
                     start = time.perf_counter()
                     loaded.run(done, last)
                     took = max(time.perf_counter() - start, 1e-7)
-                    if loaded.fault[0]:
+                    if self.fault.value:
                         self._report_fault()
                     chunk = max(1, min(int((last - done) * SLICE / took), 4 * chunk))
                     done = last

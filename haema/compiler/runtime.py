@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ class Loaded:
         self.table = np.zeros(2 * (entries + 1), np.int64)
         self.table[-2] = start
         self.fault = np.zeros(8, np.int64)
-        self.steps = np.zeros(2, np.int64)
+        self.steps = np.array([0, 1], np.int64)
         self._sync_memory, sync = aligned(8 * _SYNC)
         self._sync_memory[:] = 0
         self._sync = self._sync_memory[sync - self._sync_memory.ctypes.data :][: 8 * _SYNC].view(np.int64)
@@ -131,6 +131,7 @@ class Loaded:
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._engine.get_function_address("alone")),
             ctypes.c_void_p(self._packed.ctypes.data),
         )
+        self.step: Callable[[], Any] = self._shared if parallel else self._alone
 
     def address(self, name: str) -> int:
         """Where a function lies."""
@@ -140,7 +141,14 @@ class Loaded:
     def run(self, first: int, last: int) -> None:
         """Run the steps ``first`` to below ``last``; the caller holds ``lock``."""
         self.steps[:] = first, last
-        n = get_num_threads() if self.parallel else 1
+        try:
+            self.step()
+        finally:
+            self.steps[:] = 0, 1
+
+    def _shared(self) -> None:
+        """Run with all threads."""
+        n = get_num_threads()
         if n == 1 or not _pool.lock.acquire(blocking=False):  # others are at work: alone, with the same result
             self._alone()
             return

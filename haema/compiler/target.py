@@ -48,8 +48,8 @@ KNOWN = {
     ),
     32: "haswell broadwell skylake alderlake raptorlake meteorlake znver1 znver2 znver3 x86-64-v3",
     16: (
-        "x86-64 x86-64-v2 core2 penryn nehalem westmere sandybridge ivybridge generic apple-m1 apple-m2 apple-m3 apple-m4 "
-        "cortex-a53 cortex-a57 cortex-a72 cortex-a76 neoverse-n1 neoverse-n2 neoverse-v1 neoverse-v2"
+        "x86-64 x86-64-v2 core2 penryn nehalem westmere sandybridge ivybridge generic apple-m1 apple-m2 apple-m3 "
+        "apple-m4 cortex-a53 cortex-a57 cortex-a72 cortex-a76 neoverse-n1 neoverse-n2 neoverse-v1 neoverse-v2"
     ),
 }
 """CPUs by the bytes of a vector register that are used on them, by LLVM's names."""
