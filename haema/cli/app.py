@@ -103,6 +103,9 @@ def train(
         str | None,
         typer.Option(metavar="TASK", help="classification or regression, where the target would tell otherwise."),
     ] = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Without the compiler: slower, the same model up to rounding.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object; prose goes to standard error.")] = False,
 ) -> None:
     """Train a network, measure it on held-out rows, and save it.
@@ -116,7 +119,7 @@ def train(
     from haema.cli.training import train as work
 
     options = TrainOptions(
-        data, target, task, model, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json
+        data, target, task, model, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json, eager
     )
     outcome = work(options)
     show(run_report(outcome), sys.stderr if json else None)

@@ -28,6 +28,9 @@ __all__ = ["Outcome", "TrainOptions", "train"]
 TEST_SHARE = 0.2
 """Share of the rows held out for the final test, where the data has no official test part."""
 
+CHECKPOINT = 0.5
+"""Seconds between two checkpoints, at most which is lost when the process is killed."""
+
 VALIDATION_SHARE = 0.1
 """Share of the rows to watch the training with."""
 
@@ -49,6 +52,7 @@ class TrainOptions:
     resume: bool = False
     time_limit: float | None = None
     json: bool = False
+    eager: bool = False
 
     def check(self) -> None:
         """Refuse numbers that make no sense, before any work is done.
@@ -83,6 +87,7 @@ class TrainOptions:
                 words += [f"--{name.replace('_', '-')}", str(value)]
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--json"] if self.json else []
+        words += ["--eager"] if self.eager else []
         return shlex.join([*words, "--resume"])
 
     def share(self, folds: bool) -> float:
@@ -293,7 +298,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         _check_resumable(options, files, plan)
 
     callbacks: list[Any] = [*plan.callbacks(), plan.schedule(len(parts.train)), _bond(options.binding(plan))]
-    callbacks.append(Checkpoint(files.checkpoint))
+    callbacks.append(Checkpoint(files.checkpoint, seconds=CHECKPOINT))
     patience = plan.patience or (plan.epochs if options.time_limit is not None else None)
     if patience is not None and validation is not None and not plan.has_folds:
         callbacks.append(EarlyStopping(patience=patience))
@@ -301,6 +306,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         callbacks.append(TimeLimit(options.time_limit))
     callbacks.append(ProgressBar(lines=True, file=sys.stderr))
     files.clean()
+    threading.Thread(target=_foresee, daemon=True).start()
     if not options.resume:
         if os.path.exists(files.checkpoint):
             say(f"{files.checkpoint} of an unfinished run is replaced; --resume would have gone on with it")
@@ -312,6 +318,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         plan.training_metrics(),
         seed=options.seed,
         task=parts.train.task,
+        compile=False if options.eager else None,
     )
     try:
         with _stoppable(), writing(files.checkpoint):
@@ -332,6 +339,13 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         raise Interrupted(_left(options, files)) from None
     model.meta = learner.meta
     return model, plan, history
+
+
+def _foresee() -> None:
+    """Load what draws the picture, beside the native code of the training, which leaves Python idle."""
+    with contextlib.suppress(ImportError):
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401
 
 
 class _Stop(BaseException):

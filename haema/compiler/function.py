@@ -422,6 +422,11 @@ class Compiled:
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.f, '__name__', type(self.f).__name__)}>"
 
+    @property
+    def count(self) -> int:
+        """How many programs were made of it."""
+        return self._count
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
@@ -556,7 +561,7 @@ class Compiled:
             with executor.using(tracer):
                 whole = [Tensor._wrap(tracer.input(Spec(x._data.shape, x._data.dtype))) for x in leaves]
                 rows = Tensor._wrap(tracer.input(Spec((batch,), np.dtype(np.int64))))
-                given = [ops.take(x, rows, axes=(0,)) for x in whole]
+                given = [ops.take(x, rows, axes=(0,), batch=True) for x in whole]  # lies as an argument would
                 args, _ = unflatten(structure, iter(given))
                 result = self.f(*args)
             return Variant(tracer, result, target())

@@ -165,6 +165,8 @@ class Lowering:
                         base = base.inputs[0]
                     kept.add(base if self._affine(x, base) else x)
             elif node.name == "take":
+                if node.params.get("batch"):
+                    kept.add(node)
                 kept.update(i for i in node.inputs[1:] if not _number(i))
         readers = uses(self.nodes)
         cost: dict[Node, int] = {}
@@ -209,6 +211,7 @@ class Lowering:
             letter = {"temporary": "t", "input": "x", "state": "s", "constant": "c"}[kind]
             self.buffers[node] = Buffer(f"{letter}{next(self._count)}", node.shape, node.dtype, kind, node)
             self.buffers[node].array = node.array
+            self.buffers[node].fixed |= bool(node.params.get("batch"))
         return self.buffers[node]
 
     def _new(self, shape: Iterable[int]) -> Group:

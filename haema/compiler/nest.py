@@ -31,12 +31,14 @@ class Buffer:
         strides: Elements between neighbours along each axis; None until decided.
         node: The value it holds.
         array: Memory of a state or values of a constant.
+        fixed: Whether it must be row-major, or lie as its array does.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, kind: str, node: Node | None = None) -> None:
         self.name, self.shape, self.dtype, self.kind, self.node = name, shape, dtype, kind, node
         self.strides: tuple[int, ...] | None = None
         self.extent = 0
+        self.fixed = kind != "temporary"
         self.array: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -58,7 +60,7 @@ class Buffer:
         for k, axis in enumerate(reversed(tuple(range(len(self.shape))) if order is None else order)):
             strides[axis] = step
             step *= max(self.shape[axis], 1)
-            if k == 0 and self.kind == "temporary" and step * self.dtype.itemsize % 2048 == 0:
+            if k == 0 and not self.fixed and step * self.dtype.itemsize % 2048 == 0:
                 step += 64 // self.dtype.itemsize
         self.strides = tuple(strides)
         self.extent = step

@@ -68,7 +68,7 @@ def build(graph: Graph, target: Target, check: bool = False) -> Program:
     outputs = []
     for node in graph.outputs:
         buffer = lowering.buffer(node)
-        buffer.kind = "output"
+        buffer.kind, buffer.fixed = "output", True
         outputs.append(buffer)
     loops = schedule.layouts(loops, target)
     if check:

@@ -18,7 +18,6 @@ from haema.compiler.index import Axis, Index, Part
 from haema.compiler.nest import Acc, Buffer, Choose, Load, Nest, Place, Store, Word, parts
 from haema.compiler.target import Target
 
-FREE = ("temporary",)
 CACHE = 1 << 19
 """Bytes that stay close to a core."""
 CONFLICT = 2048
@@ -71,7 +70,7 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
     """
     for nest in nests:
         for b in nest.buffers():
-            if b.strides is None and b.kind not in FREE:
+            if b.strides is None and b.fixed:
                 if b.kind == "state" and b.array is not None:
                     b.strides = tuple(s // b.array.itemsize for s in b.array.strides)
                 else:
@@ -160,7 +159,7 @@ def _choose(
     elif buffer.strides[axis] != 1:
         args[b] = Load(_copied(buffer, axis, k, nests, packs, packed), loads[b].index)
     numbers = loads[1 - b]
-    fixed = numbers.buffer.strides is not None and numbers.buffer.kind != "temporary"
+    fixed = numbers.buffer.strides is not None and numbers.buffer.fixed
     if fixed and nest.points > 128 * numbers.buffer.size:
         steps = [abs(_step(numbers, r) or 0) for r in nest.axes if r is not v]
         near = min((s for s in steps if s), default=0) * numbers.dtype.itemsize

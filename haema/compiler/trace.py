@@ -325,9 +325,10 @@ class Tracer:
     def _option(self, value: Any, key: Any, read: Callable[[], Any]) -> Any:
         if type(value) is tuple:
             return tuple(self._option(v, (*key, k), lambda k=k: read()[k]) for k, v in enumerate(value))  # type: ignore[misc]
-        if type(value) is not float or value == 0:
+        free = key[1] == "lr"  # no optimizer leaves something out where it is 0, and a schedule may begin at 0
+        if type(value) is not float or (value == 0 and not free):
             return self.guard(key, read)
-        self.guard((*key, "number"), lambda: (type(now := read()) is float or type(now) is int) and now != 0)
+        self.guard((*key, "number"), lambda: (type(now := read()) is float or type(now) is int) and (free or now != 0))
         return Tensor._wrap(self.hyper(key, read))
 
     def require(self, holds: Any, error: Exception) -> None:

@@ -76,9 +76,12 @@ class SGD(Optimizer):
             d = g = self._gradient(group, p)
             if moving:
                 v = self.state[p].get("momentum_buffer")
-                if v is None:
-                    executor.active().outside("the first step of SGD with dampening, which makes its velocity,")
-                    v = self.state[p]["momentum_buffer"] = g.clone()
+                if v is None:  # a recorded step that makes it is another than those that follow
+                    executor.active().relied(self)
+                    with executor.at_once():
+                        v = self.state[p]["momentum_buffer"] = creation.zeros_like(p)
+                    self._change()
+                    v.copy_(g)
                 else:
                     v.mul_(mu).add_(g if is_zero(dampening) else g * share)
                 d = (v * mu).add_(g) if group["nesterov"] else v

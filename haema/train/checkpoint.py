@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from haema.errors import InputError
@@ -33,6 +34,8 @@ class Checkpoint(Callback):
     Args:
         path: The file; "{epoch}" in it is replaced by the epoch's number.
         every: Write after each so many epochs (and after the last); default 1.
+        seconds: Write no sooner than so long after the one before (and at the end, whatever ended the training), so
+            that writing takes little of the time where epochs are short; default 0.
         keep: "last" (default): the state after the last epoch; "best": only when ``monitor`` got better.
         monitor: The value for "best"; default: "val_loss", or "loss" without validation.
         mode: "min", "max" or "auto" (default), which tells it by the name.
@@ -48,12 +51,18 @@ class Checkpoint(Callback):
         keep: str = "last",
         monitor: str | None = None,
         mode: str = "auto",
+        seconds: float = 0.0,
     ) -> None:
         if every < 1:
             raise InputError(f"Checkpoint: every is {every}; 1 or more epochs are right")
+        if not seconds >= 0:
+            raise InputError(f"Checkpoint: seconds is {seconds}; 0 or more is right")
         if keep not in ("last", "best"):
             raise InputError(f"Checkpoint: keep is {keep!r}; 'last' or 'best' is right")
         self.path, self.every, self.keep, self.monitor, self.mode = os.fspath(path), every, keep, monitor, mode
+        self.seconds = seconds
+        self._next = 0.0
+        self._begun = False  # what cannot be written at the beginning is not tried at the end
         self.order = 100 if keep == "last" else 99  # after all callbacks whose state it holds
         self._watch = Monitor(monitor, mode)
         self._written = -1
@@ -66,17 +75,26 @@ class Checkpoint(Callback):
             raise InputError(f"cannot write {self.path}: the folder {folder} is not writable")
         self._watch = Monitor(self.monitor, self.mode)
         self._written = -1
+        self._begun = True
+        self._next = time.monotonic() + self.seconds
 
     def on_epoch_end(self, run: Run) -> None:
         if self.keep == "best":
             if self._watch.improved(run):
                 self._write(run)
-        elif run.epoch % self.every == 0 or run.epoch >= run.epochs or run.stopped is not None:
+            return
+        due = run.epoch % self.every == 0 and time.monotonic() >= self._next
+        if due or run.epoch >= run.epochs or run.stopped is not None:
             self._write(run)
+
+    def on_fit_end(self, run: Run) -> None:
+        if self.seconds and self._begun:
+            self.keep_up(run)
 
     def _write(self, run: Run) -> None:
         run.save(self.path.replace("{epoch}", str(run.epoch)))
         self._written = run.epoch
+        self._next = time.monotonic() + self.seconds
 
     def keep_up(self, run: Run) -> str | None:
         """Write the state of the last finished epoch if it is not written yet, and return where it is."""

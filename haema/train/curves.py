@@ -48,11 +48,15 @@ def draw(history: History, path: str | os.PathLike[str], title: str | None = Non
     if not len(history):
         raise InputError("there is nothing to draw: no epoch was finished")
     names = ["loss", *[m for m in history.metrics if m in history][:1]]
-    figure = Figure(figsize=(5.4 * len(names), 3.9), dpi=150, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5.4 * len(names), 3.9), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
     best = history.best_epoch()
     for i, name in enumerate(names):
         _panel(figure.add_subplot(1, len(names), i + 1), history, name, best)
+    wide = figure.get_figwidth()
+    figure.subplots_adjust(
+        left=0.62 / wide, right=1 - 0.15 / wide, bottom=0.13, top=0.82 if title else 0.91, wspace=0.2
+    )
     if title:
         title = title.encode("utf-8", "replace").decode()  # the name of a file may hold bytes that are no text
         family = ["sans-serif", *_wider_fonts()] if not title.isascii() else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,15 @@ from haema import random
 from haema.creation import tensor
 from haema.errors import InputError
 from haema.random import Generator
+from haema.tensor import Tensor
 from haema.train.callbacks import Callback, StopOnNonFinite
+from haema.train.engine import Engine, Part
 from haema.train.history import History
 from haema.train.predictions import Metric
-from haema.train.sources import Source
-from haema.train.step import Step, Sums, evaluate_source
+from haema.train.progress import ProgressBar
+from haema.train.schedule import LearningRateSchedule
+from haema.train.sources import Rows, Source
+from haema.train.step import Sums, evaluate_source
 from haema.train.targets import Targets
 
 __all__ = ["Run"]
@@ -40,7 +44,7 @@ class Run:
 
     def __init__(
         self,
-        step: Step,
+        engine: Engine,
         source: Source,
         valid: Source | None,
         metrics: list[Metric],
@@ -57,14 +61,18 @@ class Run:
         merge_single: bool,
         identity: dict[str, Any],
     ) -> None:
-        self.step, self.source, self.valid = step, source, valid
-        self.model, self.optimizer = step.model, step.optimizer
+        self.engine, self.step, self.source, self.valid = engine, engine.step, source, valid
+        self.model, self.optimizer = self.step.model, self.step.optimizer
         self.metrics, self.targets, self.link, self.history = metrics, targets, link, history
         given = list(callbacks)
         if not any(isinstance(c, StopOnNonFinite) for c in given):
             given.append(StopOnNonFinite())
         self.callbacks = sorted(given, key=lambda c: c.order)
         self._each_batch = [c for c in self.callbacks if _listens(c, "on_batch_end")]
+        self._bars = [c for c in self._each_batch if _is(c, ProgressBar)]
+        self._schedules = [
+            c for c in self._each_batch if _is(c, LearningRateSchedule) and getattr(c, "per", "") == "step"
+        ]
         self.begin = self.epoch = done
         self.epochs = done + epochs
         self.steps = steps
@@ -158,17 +166,21 @@ class Run:
             callback.on_epoch_begin(self)
         start = time.perf_counter()
         sums = Sums(self.step.objective, self.metrics)
-        for x, y, w, truth in self.source.batches(self.batch_size, self.shuffle, self.merge_single):
-            loss, output = self.step(x, y, w)
-            self.loss = loss.item()
-            self.batch += 1
-            self.steps += 1
-            if not math.isfinite(self.loss):
+        self.engine.ready()
+        for part in self._parts():
+            good = next((k for k, loss in enumerate(part.losses) if not math.isfinite(loss)), None)
+            done = len(part.losses) if good is None else good + 1
+            self.batch += done
+            self.steps += done
+            self.loss = part.losses[done - 1]
+            sums.add(part, good)
+            if good is not None:
+                if part.native:
+                    self._schedule.go_back(good)
                 for callback in self.callbacks:
                     callback.on_non_finite(self)
                 return
-            sums.add(self.loss, output, truth, w)
-            for callback in self._each_batch:
+            for callback in self._bars if part.native else self._each_batch:
                 callback.on_batch_end(self)
             if self.stopped is not None:
                 break
@@ -177,14 +189,38 @@ class Run:
         self.logs = sums.logs(self.targets, self.link)
         if self.valid is not None:
             size = max(self.batch_size, 256)
-            found = evaluate_source(
-                self.model, self.step.objective, self.metrics, self.valid, size, self.targets, self.link
-            )
+            found = evaluate_source(self.engine, self.metrics, self.valid, size, self.targets, self.link)
             self.logs |= {f"val_{name}": value for name, value in found.items()}
         self.logs |= {"lr": self.lr, "seconds": time.perf_counter() - start}
         self.history.append(self.logs)
         for callback in self.callbacks:
             callback.on_epoch_end(self)
+
+    def _parts(self) -> Iterator[Part]:
+        """The steps of an epoch, each batch by itself, or as many at once as nobody looks between.
+
+        After each batch a callback may read and change everything, gradients too; only the bar, which looks at no
+        more than the loss, and a schedule, which says its learning rates beforehand, let batches run on.
+        """
+        schedule = self._schedule = _Schedule(self, self._schedules)
+        known = len(self._bars) + sum(_is(c, LearningRateSchedule) for c in self._each_batch)
+        alone = len(self._each_batch) > known
+        tensors = any(isinstance(v, Tensor) for g in self.optimizer.param_groups for v in g.values())
+        if not isinstance(self.source, Rows) or alone or tensors:
+            for batch in self.source.batches(self.batch_size, self.shuffle, self.merge_single):
+                yield self.engine.batch(*batch, gradients=alone)
+                if alone:
+                    self.engine.look()
+            return
+        for rows in self.source.order(self.batch_size, self.shuffle, self.merge_single):
+            at = 0
+            while rows is not None and at < len(rows := np.atleast_2d(rows)):
+                schedule.keep()
+                part = self.engine.steps(self.source, rows[at:], schedule if self._schedules else None)
+                if part is None:
+                    part = self.engine.eagerly(*self.source.take(rows[at]))
+                at += len(part.losses)
+                yield part
 
     def _interrupted(self) -> None:
         """Ctrl-C: back to the last finished epoch, which checkpoints then hold."""
@@ -243,6 +279,36 @@ class Run:
         write(path, self)
 
 
+class _Schedule:
+    """The learning rates of the steps of one native call, which are known before any is taken."""
+
+    def __init__(self, run: Run, callbacks: Sequence[Callback]) -> None:
+        self._run, self._callbacks = run, callbacks
+        self._kept: list[Any] = []
+        self._options: list[dict[str, Any]] = []
+
+    def step(self) -> None:
+        """One step further."""
+        for callback in self._callbacks:
+            callback.on_batch_end(self._run)
+
+    def keep(self) -> None:
+        """Note the present state."""
+        if self._callbacks:
+            self._kept = [c.state_dict() for c in self._callbacks]
+            self._options = [dict(group) for group in self._run.optimizer.param_groups]
+
+    def go_back(self, steps: int) -> None:
+        """To so many steps after the noted state."""
+        if self._kept:
+            for callback, state in zip(self._callbacks, self._kept, strict=True):
+                callback.load_state_dict(state)
+            for group, options in zip(self._run.optimizer.param_groups, self._options, strict=True):
+                group.update(options)
+            for _ in range(steps):
+                self.step()
+
+
 def named_callbacks(callbacks: Sequence[Callback]) -> dict[str, Callback]:
     """The callbacks under the names of their classes, numbered where there are several of one."""
     named: dict[str, Callback] = {}
@@ -254,6 +320,11 @@ def named_callbacks(callbacks: Sequence[Callback]) -> dict[str, Callback]:
             name = f"{base} {n}"
         named[name] = callback
     return named
+
+
+def _is(callback: Callback, kind: type[Callback]) -> bool:
+    """Whether it does after a batch what callbacks of this kind do."""
+    return getattr(callback.on_batch_end, "__func__", None) is kind.on_batch_end
 
 
 def _listens(callback: Callback, moment: str) -> bool:

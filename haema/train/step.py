@@ -11,9 +11,10 @@ import numpy as np
 from haema.autograd import no_grad
 from haema.nn.utils import clip_grad_norm_, clip_grad_value_
 from haema.tensor import Tensor
+from haema.train.engine import Engine, Part
 from haema.train.objective import Objective
 from haema.train.predictions import Metric
-from haema.train.sources import Source
+from haema.train.sources import Rows, Source, cut
 from haema.train.targets import Targets
 
 __all__ = ["Step", "Sums", "evaluate_source", "evaluating"]
@@ -43,6 +44,7 @@ class Step:
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
+        self.given = (model, objective, optimizer, clip_norm, clip_value)
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.clip_norm, self.clip_value = clip_norm, clip_value
         self._learned = [p for group in optimizer.param_groups for p in group["params"]]
@@ -76,16 +78,17 @@ class Sums:
         self.outputs: list[np.ndarray] = []
         self.truths: list[np.ndarray] = []
 
-    def add(self, loss: float, output: Tensor, truth: np.ndarray, w: Tensor | None) -> None:
-        """Add a batch."""
-        rows = len(truth)
-        share = self.objective.share(rows, None if w is None else w.numpy())
-        self.total += loss * share
-        self.shares += share
-        self.rows += rows
+    def add(self, part: Part, steps: int | None = None) -> None:
+        """Add some batches, or only the first of them."""
+        for k, loss in enumerate(part.losses[:steps]):
+            rows = len(part.truth[k])
+            share = self.objective.share(rows, None if part.w is None else part.w[k])
+            self.total += loss * share
+            self.shares += share
+            self.rows += rows
         if self.metrics:
-            self.outputs.append(output.numpy())
-            self.truths.append(truth)
+            for kept, new in ((self.outputs, part.outputs[:steps]), (self.truths, part.truth[:steps])):
+                kept.append(new.reshape(-1, *new.shape[2:]))  # (steps, batch, ...) -> (rows, ...)
 
     def logs(self, targets: Targets, link: str) -> dict[str, float]:
         """The mean loss and the metrics."""
@@ -110,18 +113,23 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def evaluate_source(
-    model: Any,
-    objective: Objective,
-    metrics: list[Metric],
-    source: Source,
-    batch_size: int,
-    targets: Targets,
-    link: str,
+    engine: Engine, metrics: list[Metric], source: Source, batch_size: int, targets: Targets, link: str, least: int = 1
 ) -> dict[str, float]:
-    """The mean loss and the metrics of a model on all rows of a source."""
-    sums = Sums(objective, metrics)
-    with evaluating(model):
-        for x, y, w, truth in source.batches(batch_size, shuffle=False):
-            output = model(*x)
-            sums.add(objective(output, y, w).item(), output, truth, w)
+    """The mean loss and the metrics of a model on all rows of a source; fewer batches than ``least`` run eagerly."""
+    sums = Sums(engine.step.objective, metrics)
+    with evaluating(engine.step.model):
+        if isinstance(source, Rows):
+            for rows in cut(np.arange(source.length), batch_size):
+                if rows is None or not len(rows):
+                    continue
+                index = np.atleast_2d(rows)
+                part = engine.measure_rows(source, index) if len(index) >= least else None
+                if part is not None:
+                    sums.add(part)
+                    continue
+                for some in index:
+                    sums.add(engine.measure(*source.take(some), compiled=False))
+        else:
+            for k, batch in enumerate(source.batches(batch_size, shuffle=False), 1):
+                sums.add(engine.measure(*batch, compiled=k >= least))
     return sums.logs(targets, link)

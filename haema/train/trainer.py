@@ -17,6 +17,7 @@ from haema import random
 from haema.errors import HaemaError, InputError, suggest
 from haema.train.callbacks import Callback
 from haema.train.checkpoint import Checkpoint, check_identity, model_fingerprint, read
+from haema.train.engine import MANY, Engine, eager_by_wish, outputs_of
 from haema.train.history import History
 from haema.train.intake import Intake, share_of_most_frequent
 from haema.train.objective import LOSSES, Objective, objective
@@ -54,6 +55,10 @@ class Trainer:
         class_weight: "balanced" (N / (C N_c) for class c), a dict from classes to weights, or one weight per class;
             default: all 1. It counts in the training loss and in the validation loss, not in metrics.
         task: "classification" or "regression", where the data would tell otherwise.
+        compile: Whether steps run as one compiled program; what cannot be compiled runs eagerly after all, and
+            ``fit`` says so. False: eagerly, operation by operation. Default: True, unless the environment has
+            HAEMA_EAGER=1. The model's ``forward`` and the loss are then run by Python only once, to be recorded
+            (see `haema.compile`).
 
     Attributes:
         history: The values of all epochs so far.
@@ -77,6 +82,7 @@ class Trainer:
         clip_value: float | None = None,
         class_weight: Any = None,
         task: str | None = None,
+        compile: bool | None = None,
     ) -> None:
         from haema.nn import Module
 
@@ -95,6 +101,8 @@ class Trainer:
         self.optimizer = make_optimizer(optimizer, model, lr)
         self.seed, self.clip_norm, self.clip_value, self.class_weight = seed, clip_norm, clip_value, class_weight
         self.task = task
+        self.compile = not eager_by_wish() if compile is None else bool(compile)
+        self._made: Engine | None = None
         self.history = History()
         self.epochs = 0
         self.targets: Targets | None = None
@@ -154,6 +162,15 @@ class Trainer:
 
     def _intake(self) -> Intake:
         return Intake(self.model, self._loss, self.targets, self.task, self._class_vector)
+
+    @property
+    def engine(self) -> Engine:
+        """What carries out steps; it keeps its programs from one ``fit`` to the next."""
+        given = (self.model, self.objective, self.optimizer, self.clip_norm, self.clip_value)
+        made = self._made
+        if made is None or made.step.given != given or (made.reason == "") == self.compile:
+            made = self._made = Engine(Step(*given), self.compile)
+        return made
 
     # -- training ------------------------------------------------------------------
 
@@ -233,8 +250,9 @@ class Trainer:
         if progress is not False and not any(isinstance(c, ProgressBar) for c in listed):
             listed.append(ProgressBar(lines=bool(progress)))
         needs_data = any(isinstance(c, Checkpoint) for c in listed)
+        self.engine.told = any(isinstance(c, ProgressBar) for c in listed)
         return Run(
-            Step(self.model, self.objective, self.optimizer, self.clip_norm, self.clip_value),
+            self.engine,
             source,
             valid,
             self.metrics,
@@ -337,7 +355,8 @@ class Trainer:
         source = intake.source(X, Y, sample_weight)
         self.targets = intake.targets
         targets = self._need_targets("evaluation")
-        return evaluate_source(self.model, self.objective, self.metrics, source, batch_size, targets, self.link)
+        self.engine.look()
+        return evaluate_source(self.engine, self.metrics, source, batch_size, targets, self.link, MANY)
 
     def outputs(self, X: Any, batch_size: int = 256) -> np.ndarray:
         """The model's outputs in evaluation mode, (N, ...).
@@ -350,8 +369,9 @@ class Trainer:
             InputError: data or an argument makes no sense.
         """
         _check_counts(1, batch_size)
+        known = self.targets is not None or self._loss is not None
         with evaluating(self.model):
-            parts = [self.model(*x).numpy() for x in self._intake().inputs(X, batch_size)]
+            parts = outputs_of(self.engine if known else None, self.model, self._intake().inputs(X, batch_size))
         if not parts:
             raise InputError("X gave no batches; there is nothing to predict")
         return np.concatenate(parts)

@@ -173,7 +173,7 @@ def test_what_profile_and_explain_refuse_in_one_sentence():
         (lambda x: x.sum(), [(300, 1000)], ["a partial result in each lane", "share 30 tasks: i:30"]),
         (lambda x: x + 1, [(0, 3)], ["nothing to do", "0 B written"]),
         (lambda x: x.sum(0), [(3000, 100)], [" tasks: the vectors"]),
-        (lambda x: F.embedding(hm.tensor([0, 2, 2]), x.square()), [(5, 8)], ["[<s"]),
+        (lambda x: F.embedding(hm.tensor([0, 2, 2]), x.square()), [(5, 8)], ["[<c"]),
     ],
 )
 def test_the_schedule_in_words(f, shapes, texts):

@@ -93,7 +93,7 @@ def test_an_epoch_is_an_index_array_that_visits_each_row_once():
 
 def test_a_step_is_that_of_a_loop_written_by_hand():
     x, y = blobs(40)
-    trainer = Trainer(net(), "cross_entropy", optim.SGD, lr=0.1)
+    trainer = Trainer(net(), "cross_entropy", optim.SGD, lr=0.1, compile=False)
     quiet(trainer, x, y, epochs=1, batch_size=16, shuffle=False)
     model = net()
     optimizer = optim.SGD(model.parameters(), lr=0.1)

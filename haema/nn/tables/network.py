@@ -71,7 +71,7 @@ class TableNet(Module):
         self.register_buffer("shrink", ones(()))
         self.register_buffer("mean", zeros(outputs))
         self.register_buffer("std", ones(outputs))
-        self.learning = [True, True]
+        self.learning = (True, True)
 
     @property
     def kinds(self) -> tuple[ParallelMLP, ParallelMLP]:

@@ -121,7 +121,7 @@ class KeepBest(Callback):
     def on_fit_begin(self, run: Run) -> None:
         self._reset()
         self._net = net = run.model
-        net.learning = [True, True]
+        net.learning = (True, True)
         folds = run.source.x[1].numpy()  # type: ignore[attr-defined]
         self._rows = [np.flatnonzero(folds == k) for k in range(net.members)]
         for kind in (0, 1):
@@ -132,11 +132,12 @@ class KeepBest(Callback):
         for kind in (0, 1):
             if net.learning[kind]:
                 self._look(run, kind)
-                net.learning[kind] = run.epoch - self.best_epoch[kind] < self.patience
+                learns = run.epoch - self.best_epoch[kind] < self.patience
+                net.learning = (learns, net.learning[1]) if kind == 0 else (net.learning[0], learns)
         name = "val_loss" if run.valid is None else "fold_loss"
         run.log(name, min(self._last))
         if not any(net.learning):
-            net.learning = [True, True]  # so that the model is complete; no step comes any more
+            net.learning = (True, True)  # so that the model is complete; no step comes any more
             run.stop(
                 f"the {KINDS[0]} networks were best in epoch {self.best_epoch[0]} and the {KINDS[1]} ones in "
                 f"epoch {self.best_epoch[1]}, and have not got better since"
@@ -144,7 +145,7 @@ class KeepBest(Callback):
 
     def on_fit_end(self, run: Run) -> None:
         net: TableNet = run.model
-        net.learning = [True, True]
+        net.learning = (True, True)
         if not all(self._weights):  # the training did not even begin
             return
         for kind in (0, 1):
@@ -226,5 +227,6 @@ class KeepBest(Callback):
         self.best_epoch = [int(v) for v in state["best_epoch"]]
         self._last = [float(v) for v in state["last"]]
         if self._net is not None:
-            self._net.learning = [bool(v) for v in state["learning"]]
+            smooth, stepwise = state["learning"]
+            self._net.learning = (bool(smooth), bool(stepwise))
         self._weights = [{k: np.array(v) for k, v in w.items()} for w in state["weights"]]
