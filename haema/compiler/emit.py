@@ -48,6 +48,8 @@ from haema.compiler.schedule import UNROLL, Plan, balanced
 from haema.ops.random import MULTIPLIERS, ROUNDS, WEYL
 
 I64 = np.dtype(np.int64)
+MANY_ROWS = 8
+"""Row tiles from which on these alone are shared among threads."""
 LONG_EPILOGUE = 8
 """Operations behind a contraction from which on its rows are gone through in a loop."""
 
@@ -345,6 +347,9 @@ class Emitter:
             columns.append((size, 1, True))
         column_tiles = sum(c for _, c, _ in columns)
         outer = p.outer
+        if not outer and row_tiles >= MANY_ROWS:  # each thread takes rows that lie together
+            self._by_rows(p.blocks, columns, rows, tail)
+            return row_tiles
         shared = []
         count = 1
         for axis in outer:
@@ -381,6 +386,29 @@ class Emitter:
 
             nested(rest)
         return math.prod(sizes)
+
+    def _by_rows(
+        self, blocks: list[Axis], columns: list[tuple[int, int, bool]], rows: list[tuple[int, int]], tail: int
+    ) -> None:
+        """All columns of the row tiles low <= t < high."""
+        if blocks:
+            with self.b.loop(0, blocks[0].size) as loop, self.scope():
+                self.where[blocks[0]] = loop.index
+                self._by_rows(blocks[1:], columns, rows, tail)
+            return
+        b, low, high = self.b, Value("i64", "%low"), Value("i64", "%high")
+        for width, start, masked in self._groups(columns, None, self.plan.lanes):
+            done = row = 0
+            for height, count in rows:
+                first, last = const("i64", done), const("i64", done + count)
+                begin = b.select(b.compare("icmp sgt", low, first), low, first)
+                end = b.select(b.compare("icmp slt", high, last), high, last)
+                with b.loop(begin, end) as loop, self.scope():
+                    offset = b.op("mul", b.op("sub", loop.index, first), const("i64", height))
+                    at = b.op("add", offset, const("i64", row))
+                    self._tile(height, width, at, start, tail if masked else 0)
+                done += count
+                row += count * height
 
     def _groups(
         self, columns: list[tuple[int, int, bool]], tile: Value | None, n: int

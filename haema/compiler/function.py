@@ -246,6 +246,26 @@ class Variant:
         self.required = [*enumerate(self.errors, first)]
         self.returned = [*enumerate(self.changed, first - len(self.changed))]
         self.fault = ctypes.c_int64.from_buffer(self.loaded.fault.data)
+        one_each = len(self.copied) == len(self.results) == 1 and not self.pointed and not self.fresh
+        if one_each and self.structure is Tensor and not (self.written or self.hypers or self.errors or self.changed):
+            self.call = self._function()  # type: ignore[method-assign]
+
+    def _function(self) -> Callable[[list[np.ndarray]], Tensor]:
+        """`call` for a small function of one tensor that gives one and changes nothing, with nothing left to decide."""
+        (_, staged), result = self.copied[0], self.results[0]
+        loaded, step, fault, wrap, all_of_it = self.loaded, self.loaded.step, self.fault, Tensor._wrap, ...
+        assert result is not None
+        copy = result.copy
+
+        def call(arrays: list[np.ndarray]) -> Tensor:
+            with loaded.lock:
+                staged[all_of_it] = arrays[0]
+                step()
+                if fault.value:
+                    self._report_fault()
+                return wrap(copy())
+
+        return call
 
     def holds(self) -> bool:
         """Whether all that the recording relied on is as it was."""
@@ -332,6 +352,7 @@ class Variant:
         loaded, steps = self.loaded, len(rows)
         with loaded.lock:
             table = loaded.table
+            before = table.copy()
             kept = []
             for i, a in enumerate((*arrays, rows)):
                 k = self.places.get(("input", i))
@@ -367,8 +388,7 @@ class Variant:
                     if progress is not None:
                         progress(done)
             finally:
-                table[1::2] = 0
-                self._arrange()
+                table[:] = before
         for error in reversed(self.errors):
             if not outputs.pop().all():
                 raise error.with_traceback(None)
@@ -441,7 +461,7 @@ class Compiled:
             variant, types, mode = self._quick
             if len(types) == len(args) and switch.recording is mode:
                 arrays = []
-                for x, (shape, dtype, wants) in zip(args, types, strict=True):
+                for x, (shape, dtype, wants) in zip(args, types):  # noqa: B905
                     if (
                         type(x) is not Tensor
                         or x._data.shape != shape

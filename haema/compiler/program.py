@@ -23,8 +23,8 @@ from haema.compiler.target import Target, machine
 ALIGN = 64
 FINISHED = 16
 """Where in the threads' common memory the finished runs are counted."""
-SMALL = 20_000
-"""Work (roughly cycles) up to which a nest is left to one thread."""
+SMALL = 100_000
+"""Work (roughly cycles, some 30 us) up to which a nest is left to one thread: what another core wrote comes slowly."""
 
 
 @dataclass

@@ -464,7 +464,7 @@ class _Copies:
         self.address[b] = a.ctypes.data
 
     def _room(self, b: Buffer) -> None:
-        memory, self.address[b] = aligned(b.size * b.dtype.itemsize + program.ALIGN)
+        memory, self.address[b] = aligned(b.nbytes + program.ALIGN)
         self._kept.append(memory)
 
     def _copy(self, b: Buffer, a: np.ndarray) -> np.ndarray:

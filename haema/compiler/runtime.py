@@ -6,6 +6,7 @@ thread does not wake them. After a fork the child starts its own.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -40,14 +41,44 @@ class Pool:
             self._threads.append(thread)
 
     def _serve(self) -> None:
+        bound: frozenset[int] | None = None
         while True:
-            program, args = self._jobs.get()
+            program, args, cpus = self._jobs.get()
+            if cpus and cpus != bound:
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(0, cpus)  # of this thread
+                bound = cpus
             program._run(*args)
             del program, args  # which keeps the code in memory until this thread has left it
 
-    def send(self, program: Loaded, args: Sequence[Any]) -> None:
-        """Let one thread take part in a program."""
-        self._jobs.put((program, args))
+    def send(self, program: Loaded, args: Sequence[Any], cpus: frozenset[int] | None) -> None:
+        """Let one thread take part in a program, on one of ``cpus``."""
+        self._jobs.put((program, args, cpus))
+
+
+def places(n: int) -> list[frozenset[int] | None]:
+    """For each of ``n`` threads the CPUs it may run on: all but the one that the first, the caller, is on.
+
+    Threads that wait for each other look busy even where they share a CPU, and a scheduler may leave them there.
+    """
+    here = _current_cpu()
+    if here is None:
+        return [None] * n
+    others = sorted(os.sched_getaffinity(0) - {here})
+    if n - 1 > len(others):
+        return [None] * n
+    if n - 1 < len(others):
+        return [None, *[frozenset(others)] * (n - 1)]
+    return [None, *(frozenset({cpu}) for cpu in others)]
+
+
+def _current_cpu() -> int | None:
+    """The CPU that this thread is on, where the system tells."""
+    try:
+        cpu: int = ctypes.CDLL(None).sched_getcpu()
+    except (AttributeError, OSError):
+        return None
+    return cpu if cpu >= 0 else None
 
 
 _pool = Pool()
@@ -159,16 +190,17 @@ class Loaded:
 
     def _together(self, n: int) -> None:
         _pool.grow(n - 1)
+        cpus = places(n)
         before = int(self._sync[FINISHED])
         sent = 0
         try:
             for k in range(1, n):
-                _pool.send(self, (*self._args, k, n))
+                _pool.send(self, (*self._args, k, n), cpus[k])
                 sent = k
             self._run(*self._args, 0, n)
         finally:
             # Ctrl-C may come between any two lines here, and the threads that have begun wait for all others
             if int(self._sync[FINISHED]) == before and sent:
                 for k in range(sent + 1, n):
-                    _pool.send(self, (*self._args, k, n))
+                    _pool.send(self, (*self._args, k, n), cpus[k])
                 self._run(*self._args, 0, n)
