@@ -2,7 +2,7 @@
 
 trace     run the function once on symbolic tensors          -> graph
 passes    graph -> graph
-lower     what is kept, and what shares a loop               -> nests
+lower     what is kept, and what shares a loop (inline: what a value is at a position)   -> nests
 schedule  layouts, vector axes, register tiles, threads
 emit      nests                                               -> LLVM
 program   all nests in one function that every thread runs

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from haema.compiler import lower, passes, schedule
 from haema.compiler import nest as nests
 from haema.compiler.builder import Builder, Module, Value, const
-from haema.compiler.emit import Emitter
+from haema.compiler.emit import emit
 from haema.compiler.graph import Graph
 from haema.compiler.graph import verify as verify_graph
 from haema.compiler.nest import Buffer, Nest
@@ -78,7 +78,7 @@ def build(graph: Graph, target: Target, check: bool = False) -> Program:
     tasks = []
     for k, nest in enumerate(loops):
         nest.plan = schedule.plan(nest, target)
-        tasks.append(Emitter(module, nest, f"nest{k}").emit() if nest.points or nest.core is not None else 0)
+        tasks.append(emit(module, nest, f"nest{k}") if nest.points or nest.core is not None else 0)
     used = dict.fromkeys(b for nest in loops for b in nest.buffers())
     given = [lowering.buffer(n) for n in graph.inputs if n in lowering.buffers]
     given += [b for b in used if b.kind in ("state", "constant")]

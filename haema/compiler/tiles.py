@@ -1,0 +1,287 @@
+"""Contractions: tiles of rows and vectors, held in registers while the reduction runs.
+
+One step of the reduction loads the vectors of one factor once, and multiplies them with one number of the other factor
+for each row. What is stored is computed from the tile while it is still in registers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from haema.compiler.builder import (
+    SCALARS,
+    Value,
+    const,
+    lanes,
+    scalar_of,
+    vector,
+)
+from haema.compiler.index import Axis
+from haema.compiler.nest import (
+    Apply,
+    Load,
+    parts,
+)  # fmt: skip
+from haema.compiler.schedule import UNROLL, balanced
+from haema.compiler.values import Values
+
+MANY_ROWS = 8
+"""Row tiles from which on these alone are shared among threads."""
+LONG_EPILOGUE = 8
+"""Operations behind a contraction from which on its rows are gone through in a loop."""
+
+
+class Tiles(Values):
+    """Writes a contraction."""
+
+    def write(self) -> int:
+        """Write the tiles; how many tasks they are."""
+        return self._contraction()
+
+    # -- contractions ------------------------------------------------------------------
+
+    def _contraction(self) -> int:
+        """Tiles of rows and vectors, held in registers while k runs."""
+        p, b = self.plan, self.b
+        v = p.vector
+        assert v is not None
+        mr, nv = p.tile
+        rows = balanced(1 if p.row is None else p.row.size, mr)
+        row_tiles = sum(c for _, c in rows)
+        full, tail = divmod(v.size, p.lanes)
+        vectors = full + (tail > 0)
+        columns = (
+            [(nv, vectors // nv, False)]
+            if vectors % nv == 0
+            else [(nv, vectors // nv, False), (vectors % nv, 1, False)]
+        )
+        columns = [c for c in columns if c[1]]
+        if tail:  # the last tile has the masked vector
+            size, count, _ = columns.pop()
+            columns += [(size, count - 1, False)] if count > 1 else []
+            columns.append((size, 1, True))
+        column_tiles = sum(c for _, c, _ in columns)
+        outer = p.outer
+        if not outer and row_tiles >= MANY_ROWS:  # each thread takes rows that lie together
+            self._by_rows(p.blocks, columns, rows, tail)
+            return row_tiles
+        shared = []
+        count = 1
+        for axis in outer:
+            if count >= 32:
+                break
+            shared.append(axis)
+            count *= axis.size
+        rest = outer[len(shared) :]
+        tiled = count < 32
+        sizes = [a.size for a in shared] + ([column_tiles, row_tiles] if tiled else [])
+
+        def tasks(blocks: list[Axis]) -> Iterator[list[Value]]:
+            """All tasks, block after block."""
+            if not blocks:
+                yield from self._tasks(sizes or [1])
+                return
+            with b.loop(0, blocks[0].size) as loop, self.scope():
+                self.where[blocks[0]] = loop.index
+                yield from tasks(blocks[1:])
+
+        for position in tasks(p.blocks):
+            self.where.update(zip(shared, position[: len(shared)], strict=True))
+            ct, rt = position[-2:] if tiled else (None, None)
+
+            def nested(axes: list[Axis], ct: Value | None = ct, rt: Value | None = rt) -> None:
+                if axes:
+                    with b.loop(0, axes[0].size) as loop, self.scope():
+                        self.where[axes[0]] = loop.index
+                        nested(axes[1:], ct, rt)
+                    return
+                for width, start, masked in self._groups(columns, ct, p.lanes):
+                    for height, first in self._row_groups(rows, rt):
+                        self._tile(height, width, first, start, tail if masked else 0)
+
+            nested(rest)
+        return math.prod(sizes)
+
+    def _by_rows(
+        self, blocks: list[Axis], columns: list[tuple[int, int, bool]], rows: list[tuple[int, int]], tail: int
+    ) -> None:
+        """All columns of the row tiles low <= t < high."""
+        if blocks:
+            with self.b.loop(0, blocks[0].size) as loop, self.scope():
+                self.where[blocks[0]] = loop.index
+                self._by_rows(blocks[1:], columns, rows, tail)
+            return
+        b, low, high = self.b, Value("i64", "%low"), Value("i64", "%high")
+        for width, start, masked in self._groups(columns, None, self.plan.lanes):
+            done = row = 0
+            for height, count in rows:
+                first, last = const("i64", done), const("i64", done + count)
+                begin = b.select(b.compare("icmp sgt", low, first), low, first)
+                end = b.select(b.compare("icmp slt", high, last), high, last)
+                with b.loop(begin, end) as loop, self.scope():
+                    offset = b.op("mul", b.op("sub", loop.index, first), const("i64", height))
+                    at = b.op("add", offset, const("i64", row))
+                    self._tile(height, width, at, start, tail if masked else 0)
+                done += count
+                row += count * height
+
+    def _groups(
+        self, columns: list[tuple[int, int, bool]], tile: Value | None, n: int
+    ) -> Iterator[tuple[int, Any, bool]]:
+        """Column tiles of each width: (vectors, first lane, whether the last vector is cut)."""
+        done = lane = 0
+        for width, count, masked in columns:
+            if tile is None and count == 1:
+                with self.scope():
+                    yield width, lane, masked
+            elif tile is None:
+                with self.b.loop(0, count) as loop, self.scope():
+                    offset = self.b.op("mul", loop.index, const("i64", width * n))
+                    yield width, self.b.op("add", offset, const("i64", lane)), masked
+            else:
+                with self._between(tile, done, done + count, sum(c for _, c, _ in columns)), self.scope():
+                    offset = self.b.op("mul", self.b.op("sub", tile, const("i64", done)), const("i64", width * n))
+                    yield width, self.b.op("add", offset, const("i64", lane)), masked
+            done += count
+            lane += count * width * n
+
+    def _row_groups(self, rows: list[tuple[int, int]], tile: Value | None) -> Iterator[tuple[int, Any]]:
+        """Row tiles of each height: (rows, first row)."""
+        done = row = 0
+        for height, count in rows:
+            if tile is None and count == 1:
+                with self.scope():
+                    yield height, row
+            elif tile is None:
+                with self.b.loop(0, count) as loop, self.scope():
+                    offset = self.b.op("mul", loop.index, const("i64", height))
+                    yield height, self.b.op("add", offset, const("i64", row))
+            else:
+                with self._between(tile, done, done + count, sum(c for _, c in rows)), self.scope():
+                    offset = self.b.op("mul", self.b.op("sub", tile, const("i64", done)), const("i64", height))
+                    yield height, self.b.op("add", offset, const("i64", row))
+            done += count
+            row += count * height
+
+    @contextlib.contextmanager
+    def _between(self, x: Value, low: int, high: int, of: int) -> Iterator[None]:
+        if low == 0 and high == of:
+            yield
+            return
+        at_least = self.b.compare("icmp sge", x, const("i64", low))
+        with self.b.when(self.b.op("and", at_least, self.b.compare("icmp slt", x, const("i64", high)))):
+            yield
+
+    def _tile(self, height: int, width: int, first: Any, start: Any, tail: int) -> None:
+        """Compute and store one tile."""
+        p, b, core = self.plan, self.b, self.nest.core
+        assert core is not None
+        assert p.vector is not None
+        scalar, n, size = SCALARS[core.dtype.name], p.lanes, core.dtype.itemsize
+        type = vector(scalar, n)
+        broad, loaded = (core.args[1 - p.second], core.args[p.second])
+        assert isinstance(broad, Load)
+        assert isinstance(loaded, Load)
+        self.where[p.vector] = start
+        if p.row is not None:
+            self.where[p.row] = first
+        step = 0 if p.row is None else p.flat[id(broad)].terms.get(p.row, 0)
+        cut = lanes(vector("i1", n), [int(k < tail) for k in range(n)]) if tail else None
+
+        def innermost(accs: list[Value]) -> list[Value]:
+            a = b.at(self.pointer[broad.buffer], self._offset(p.flat[id(broad)])[0], scalar)
+            c = b.at(self.pointer[loaded.buffer], self._offset(p.flat[id(loaded)])[0], scalar)
+            columns = []
+            for j in range(width):
+                at = b.at(c, j * n, scalar)
+                columns.append(self._masked(at, type, size, cut) if cut and j == width - 1 else b.load(at, type, size))
+            result = []
+            for i in range(height):
+                x = b.splat(b.load(b.at(a, i * step, scalar), scalar, size), n)
+                result += [b.fma(x, columns[j], accs[i * width + j]) for j in range(width)]
+            return result
+
+        def over(axes: list[Axis], accs: list[Value]) -> list[Value]:
+            if not axes:
+                return innermost(accs)
+            if axes[0].size <= UNROLL and len(axes) == 1:
+                for k in range(axes[0].size):
+                    self.where[axes[0]] = k
+                    accs = innermost(accs)
+                return accs
+            with b.loop(0, axes[0].size, 1, tuple(accs)) as loop:
+                self.where[axes[0]] = loop.index
+                loop.next = over(axes[1:], loop.values)
+            return loop.results
+
+        accs = [const(type, 0)] * (height * width)
+        if p.blocks:
+            accs = self._resumed(height, width, first, start, cut)
+        if all(a.size for a in p.inner):
+            accs = over(p.inner, accs)
+        work = len({id(e) for s in self.nest.stores for e in parts(s.expr) if isinstance(e, Apply)})
+
+        def row(i: Any, accs: list[Value]) -> None:
+            for j in range(width):
+                with self.scope():
+                    if p.row is not None:
+                        self.where[p.row] = self._plus(first, i)
+                    self.where[p.vector] = self._plus(start, j * n)  # type: ignore[index]
+                    self.mask = cut if j == width - 1 else None
+                    self.acc = accs[j]
+                    self._stores()
+                    self.mask = None
+
+        if work < LONG_EPILOGUE or height == 1:
+            for i in range(height):
+                row(i, accs[i * width : (i + 1) * width])
+            return
+        kept = b.room(type, height * width)
+        for k, acc in enumerate(accs):
+            b.store(acc, b.at(kept, k * n, scalar), 64)
+        with b.loop(0, height) as loop:
+            base = b.op("mul", loop.index, const("i64", width * n))
+            row(loop.index, [b.load(b.at(b.at(kept, base, scalar), j * n, scalar), type, size) for j in range(width)])
+
+    def _resumed(self, height: int, width: int, first: Any, start: Any, cut: Value | None) -> list[Value]:
+        """What the tile has added up in the blocks before; zeros in the first."""
+        p, b = self.plan, self.b
+        (store,) = self.nest.stores
+        n, size = p.lanes, store.buffer.dtype.itemsize
+        type = vector(SCALARS[store.buffer.dtype.name], n)
+        fresh = const("i1", 1)
+        for axis in p.blocks:
+            at = self.where[axis]
+            assert isinstance(at, Value)
+            fresh = b.op("and", fresh, b.compare("icmp eq", at, const("i64", 0)))
+        accs = []
+        for i in range(height):
+            for j in range(width):
+                if p.row is not None:
+                    self.where[p.row] = self._plus(first, i)
+                assert p.vector is not None
+                self.where[p.vector] = self._plus(start, j * n)
+                base, _, _ = self._offset(p.flat[id(store)])
+                at_memory = b.at(self.pointer[store.buffer], base, scalar_of(type))
+                old = (
+                    self._masked(at_memory, type, size, cut)
+                    if cut and j == width - 1
+                    else b.load(at_memory, type, size)
+                )
+                accs.append(b.select(fresh, const(type, 0), old))
+        self.where[p.vector] = start  # type: ignore[index]
+        if p.row is not None:
+            self.where[p.row] = first
+        return accs
+
+    def _plus(self, a: Any, k: Any) -> Any:
+        """The sum of two positions, numbers known now or when running."""
+        if isinstance(a, int) and isinstance(k, int):
+            return a + k
+        if k == 0 and isinstance(k, int):
+            return a
+        x, y = (const("i64", z) if isinstance(z, int) else z for z in (a, k))
+        return self.b.op("add", x, y)
