@@ -19,6 +19,7 @@ import numpy as np
 from haema.cli.card import Card
 from haema.cli.files import RunFiles
 from haema.cli.guard import Interrupted, say, writing
+from haema.cli.picture import Draughtsman
 from haema.cli.scores import Scores, fingerprint, outputs_of, prepared, scored, trivial_of
 from haema.data import Data
 from haema.errors import InputError, suggest
@@ -180,8 +181,17 @@ def train(options: TrainOptions) -> Outcome:
         options = replace(options, resume=False)
     data = _load(options)
     parts = divide(data, options)
-    model, plan, history = _learn(options, files, parts)
+    with contextlib.closing(Draughtsman()) as draughtsman:
+        model, plan, history = _learn(options, files, parts)
+        outcome = _outcome(options, files, data, parts, model, plan, history, start)
+        _write(outcome, draughtsman)
+    return replace(outcome, seconds=time.perf_counter() - start)
 
+
+def _outcome(
+    options: TrainOptions, files: RunFiles, data: Data, parts: Any, model: Any, plan: Any, history: Any, start: float
+) -> Outcome:
+    """What came out, measured on the rows kept for it."""
     metric = plan.metrics[0]
     card = Card(
         kind=data.kind,
@@ -201,9 +211,7 @@ def train(options: TrainOptions) -> Outcome:
     card = replace(card, scores={k: v for k, v in scores.values.items() if math.isfinite(v)})
     seconds = time.perf_counter() - start
     notes = (*data.notes, *_notes_of_table(model))
-    outcome = Outcome(options, files, card, plan, parts, history, scores, model, notes, seconds)
-    _write(outcome)
-    return replace(outcome, seconds=time.perf_counter() - start)
+    return Outcome(options, files, card, plan, parts, history, scores, model, notes, seconds)
 
 
 def _len(part: Data | None) -> int:
@@ -306,7 +314,6 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         callbacks.append(TimeLimit(options.time_limit))
     callbacks.append(ProgressBar(lines=True, file=sys.stderr))
     files.clean()
-    threading.Thread(target=_foresee, daemon=True).start()
     if not options.resume:
         if os.path.exists(files.checkpoint):
             say(f"{files.checkpoint} of an unfinished run is replaced; --resume would have gone on with it")
@@ -339,13 +346,6 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         raise Interrupted(_left(options, files)) from None
     model.meta = learner.meta
     return model, plan, history
-
-
-def _foresee() -> None:
-    """Load what draws the picture, beside the native code of the training, which leaves Python idle."""
-    with contextlib.suppress(ImportError):
-        import matplotlib.backends.backend_agg
-        import matplotlib.figure  # noqa: F401
 
 
 class _Stop(BaseException):
@@ -446,7 +446,7 @@ def _notes_of_table(model: Any) -> list[str]:
     return [] if schema is None else list(schema.notes)
 
 
-def _write(outcome: Outcome) -> None:
+def _write(outcome: Outcome, draughtsman: Draughtsman) -> None:
     """The model, the picture, the report; then the checkpoint is of no more use."""
     import haema as hm
     from haema.cli.report import write_report
@@ -469,7 +469,7 @@ def _write(outcome: Outcome) -> None:
     with writing(files.model):
         hm.save(model, files.model)
     with writing(files.picture):
-        history.plot(files.picture, title=f"{outcome.card.source}: {outcome.plan.model}")
+        draughtsman.draw(history, files.picture, f"{outcome.card.source}: {outcome.plan.model}")
     with writing(files.report):
         write_report(outcome)
     with contextlib.suppress(FileNotFoundError):

@@ -25,6 +25,14 @@ _WIDER = re.compile(
 )
 
 
+def load_matplotlib() -> tuple[Any, Any]:
+    """Matplotlib's figure and canvas, loaded when first asked for, which takes a moment."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    return Figure, FigureCanvasAgg
+
+
 def draw(history: History, path: str | os.PathLike[str], title: str | None = None) -> None:
     """Draw the loss and the first metric over the epochs, training and validation, and write the picture.
 
@@ -38,9 +46,7 @@ def draw(history: History, path: str | os.PathLike[str], title: str | None = Non
     Raises:
         InputError: no epoch was finished, or the file's ending is another.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    Figure, FigureCanvasAgg = load_matplotlib()
     ending = os.path.splitext(os.fspath(path))[1].lower()
     if ending not in _FORMATS:
         came = ending or "no ending"

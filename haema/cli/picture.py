@@ -1,0 +1,64 @@
+"""The picture of a training, drawn by a process of its own that loads Matplotlib while the training runs.
+
+What goes to it is JSON on its standard input; where it is missing or fails, the picture is drawn here, which says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from haema.train import History
+
+__all__ = ["Draughtsman", "main"]
+
+
+class Draughtsman:
+    """Waits for a history to draw. It ends with the process that started it, and Ctrl-C does not reach it."""
+
+    def __init__(self) -> None:
+        code = "from haema.cli.picture import main; main()"
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError, ValueError):
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def draw(self, history: History, path: str, title: str) -> None:
+        """Write the picture.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        process, self._process = self._process, None
+        if process is not None:
+            process.communicate(json.dumps([history.to_json(), path, title]).encode())
+        if process is None or process.returncode:
+            history.plot(path, title=title)
+
+    def close(self) -> None:
+        """Let it go if there is nothing to draw."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+def main() -> None:
+    """The process: load what draws, wait, draw."""
+    from haema.train.curves import draw, load_matplotlib
+    from haema.train.history import History
+
+    load_matplotlib()
+    text = sys.stdin.read()
+    if text:
+        history, path, title = json.loads(text)
+        draw(History.from_json(history), path, title=title)
