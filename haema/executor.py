@@ -80,6 +80,9 @@ class Eager:
         if not holds.all():
             raise error
 
+    def reading(self, array: Any) -> None:
+        """Python is about to read values; a recorded program holds only while they stay."""
+
     def leaf(self, x: Any) -> None:
         """The gradient of a leaf tensor is about to be kept in ``x.grad``."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from haema import devices, dtypes, ops
+from haema import devices, dtypes, executor, ops
 from haema.autograd import no_grad
 from haema.errors import DTypeError
 from haema.functions import reductions, shaping
@@ -39,6 +39,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from ``seed``."""
+        executor.active().outside("seeding a random generator")
         self.state._data[:] = (_signed(int(seed)), 0)
         return self
 

@@ -177,6 +177,7 @@ class Tensor(Variable):
         """
         if self.requires_grad:
             raise HaemaError("numpy() on a tensor that requires a gradient would lose it; use .detach().numpy()")
+        executor.active().reading(self._data)
         return self._data if isinstance(self._data, np.ndarray) else np.asarray(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -190,16 +191,18 @@ class Tensor(Variable):
         """
         if self._data.size != 1:
             raise HaemaError(f"item(): needs a tensor with one element, and shape {self.shape} has {self._data.size}")
+        executor.active().reading(self._data)
         return self._data.item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
+        executor.active().reading(self._data)
         return self._data.tolist()
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
             raise HaemaError(f"a tensor of shape {self.shape} is neither true nor false; ask .any() or .all()")
-        return bool(self._data.item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())

@@ -98,7 +98,7 @@ class Compiled:
         self._count = 0
         _compiled.add(self)
         self._last: Variant | None = None
-        self._quick: tuple[Variant, list[Any], bool] | None = None
+        self._quick: tuple[Variant, list[Any], bool, np.dtype] | None = None
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.f, '__name__', type(self.f).__name__)}>"
@@ -119,8 +119,9 @@ class Compiled:
             IndexError: an index in it is out of range.
         """
         if self._quick is not None and not kwargs:  # as last time: tensors of the same types
-            variant, types, mode = self._quick
-            if len(types) == len(args) and switch.recording is mode:
+            variant, types, mode, default = self._quick
+            usual = switch.recording is mode and dtypes.get_default_dtype() is default
+            if usual and len(types) == len(args) and type(executor.active()) is not Tracer:
                 arrays = []
                 for x, (shape, dtype, wants) in zip(args, types):  # noqa: B905
                     if (
@@ -139,7 +140,7 @@ class Compiled:
         variant = self._variant(structure, leaves)
         plain = not kwargs and len(leaves) == len(args) and all(type(x) is Tensor for x in args)
         types = [(x._data.shape, x._data.dtype, x._requires_grad) for x in leaves]
-        self._quick = (variant, types, switch.recording) if plain else None
+        self._quick = (variant, types, switch.recording, dtypes.get_default_dtype()) if plain else None
         return variant.call([x._data for x in leaves])
 
     def _variant(self, structure: Any, leaves: list[Any]) -> Variant:
@@ -153,6 +154,8 @@ class Compiled:
             return self._find(key, lambda: self._record(structure, leaves))
 
     def _find(self, key: Any, make: Callable[[], Variant]) -> Variant:
+        if isinstance(executor.active(), Tracer):
+            raise HaemaError(f"{self!r} is called inside another compiled function; call the function itself there")
         known = self._variants.setdefault(key, [])
         for variant in known:
             if variant.holds():
@@ -173,8 +176,6 @@ class Compiled:
         return variant
 
     def _record(self, structure: Any, leaves: list[Any]) -> Variant:
-        if isinstance(executor.active(), Tracer):
-            raise HaemaError(f"{self!r} is called inside another compiled function; call the function itself there")
         tracer = Tracer()
         try:
             with executor.using(tracer):
@@ -184,6 +185,9 @@ class Compiled:
                     symbol._requires_grad = x._requires_grad
                     given.append(symbol)
                 args, kwargs = unflatten(structure, iter(given))
+                for module in (x for x in (*args, *kwargs.values()) if hasattr(x, "modules")):
+                    for part in module.modules():  # its ``training`` may be read without its being called
+                        tracer.relied(part)
                 result = self.f(*args, **kwargs)
             return Variant(tracer, result, target())
         finally:

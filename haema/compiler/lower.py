@@ -38,6 +38,8 @@ BLOCK = 2048
 """Terms from which on a contraction is summed block by block."""
 FEW = 1024
 """Results up to which that is not worth it."""
+DEEP = 32
+"""Operations that are nested in one expression at most; three times as many where values stay in registers."""
 KEEP = 4
 """What it costs to write an element to memory."""
 
@@ -112,6 +114,8 @@ class Lowering:
         self.home: dict[Node, Group] = {}
         self.loaded: set[Node] = set()
         self._count = itertools.count()
+        self.depth: dict[Node, int] = {}  # of a node's expression, and what it is nested in within its nest
+        self.level: dict[Node, int] = {}
         self.kept = self._keep()
         for node in self.nodes:
             if node in self.kept and node.op is not None:
@@ -136,6 +140,11 @@ class Lowering:
                 if node.params.get("batch"):
                     kept.add(node)
                 kept.update(i for i in node.inputs[1:] if not is_number(i))
+        depth = self.depth
+        for node in self.nodes:
+            depth[node] = 1 + max((0 if x in kept else depth[x] for x in node.inputs), default=0)
+            if depth[node] > DEEP and node.op is not None:
+                kept.add(node)
         readers = uses(self.nodes)
         cost: dict[Node, int] = {}
         for node in self.nodes:
@@ -229,8 +238,10 @@ class Lowering:
             if any(g is not group and g.before >> group.number & 1 for g in needed):
                 continue
             change = self._aligned(group, node, fresh, index, inline)
-            if change is None:
+            below = max((self.level.get(n, 0) for n in inline.sites if self.home[n] is group), default=0)
+            if change is None or below + self.depth[node] > 3 * DEEP:
                 continue
+            self.level[node] = below + self.depth[node]
             group.members[node] = tuple(i.rewrite(change.get) for i in index)
             self.home[node] = group
             for other in needed:

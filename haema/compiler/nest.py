@@ -270,8 +270,10 @@ def parts(root: Expr) -> Iterator[Expr]:
             stack.extend(e.args)
         elif isinstance(e, Choose):
             stack += [e.a, e.b]
+            stack += [x.expr for t in e.tests for x in _terms(t.place) if isinstance(x, Picked)]
         elif isinstance(e, Word):
             stack += [e.seed, e.block]
+            stack += [x.expr for x in _terms(e.index) if isinstance(x, Picked)]
         elif isinstance(e, Load):
             stack += [t.expr for i in e.index for t in _terms(i) if isinstance(t, Picked)]
 

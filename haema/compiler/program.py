@@ -78,7 +78,7 @@ def build(graph: Graph, target: Target, check: bool = False) -> Program:
     tasks = []
     for k, nest in enumerate(loops):
         nest.plan = schedule.plan(nest, target)
-        tasks.append(emit(module, nest, f"nest{k}") if nest.points or nest.core is not None else 0)
+        tasks.append(emit(module, nest, f"nest{k}") if all(a.size for a in nest.axes) else 0)
     used = dict.fromkeys(b for nest in loops for b in nest.buffers())
     given = [lowering.buffer(n) for n in graph.inputs if n in lowering.buffers]
     given += [b for b in used if b.kind in ("state", "constant")]

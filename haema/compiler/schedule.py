@@ -76,7 +76,7 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
                 else:
                     b.arrange()
     packs: list[tuple[int, Nest]] = []
-    packed: dict[tuple[Buffer, int], Buffer] = {}
+    packed: dict[tuple[Buffer, int, int], Buffer] = {}
     order = sorted(range(len(nests)), key=lambda k: -nests[k].flops)
     for k in order:
         nest = nests[k]
@@ -111,7 +111,7 @@ def _choose(
     k: int,
     nests: list[Nest],
     packs: list[tuple[int, Nest]],
-    packed: dict[tuple[Buffer, int], Buffer],
+    packed: dict[tuple[Buffer, int, int], Buffer],
     target: Target,
 ) -> None:
     """Choose the vector axis of a contraction, and have its second operand lie along it."""
@@ -176,18 +176,19 @@ def _copied(
     k: int,
     nests: list[Nest],
     packs: list[tuple[int, Nest]],
-    packed: dict[tuple[Buffer, int], Buffer],
+    packed: dict[tuple[Buffer, int, int], Buffer],
 ) -> Buffer:
     """A copy of ``buffer`` with ``axis`` innermost, made before nest ``k``."""
-    if (buffer, axis) not in packed:
+    at_nest = _after_writer(nests, buffer, k)
+    if (buffer, axis, at_nest) not in packed:
         copy = Buffer(f"p{len(packed)}", buffer.shape, buffer.dtype, "temporary", buffer.node)
         copy.arrange((*(a for a in range(len(buffer.shape)) if a != axis), axis))
-        packed[buffer, axis] = copy
+        packed[buffer, axis, at_nest] = copy
         axes = [Axis(f"i{a}", n) for a, n in enumerate(buffer.shape)]
         at = tuple(Index.of(a) for a in axes)
         pack = Nest([a for a in axes if a.size != 1], None, [Store(copy, at, Load(buffer, at))])
         packs.append((_after_writer(nests, buffer, k), pack))
-    return packed[buffer, axis]
+    return packed[buffer, axis, at_nest]
 
 
 def _after_writer(nests: list[Nest], buffer: Buffer, k: int) -> int:
@@ -286,7 +287,8 @@ def plan(nest: Nest, target: Target) -> Plan:
     if nest.serial:
         serial = [a for a in nest.serial if a.size != 1]
         outer = [*serial, *(a for a in outer if a not in nest.serial)]
-    inner.sort(key=lambda a: -max((abs(i.terms.get(a, 0)) for i in flat.values()), default=0))
+    if kind != "scan" and not kind.startswith("arg"):
+        inner.sort(key=lambda a: -max((abs(i.terms.get(a, 0)) for i in flat.values()), default=0))
     result = Plan(v, lanes if v is not None else 1, outer, inner, flat)
     _share(nest, result, [a for a in outer if not (a in tested and a.size <= UNROLL)])
     return result

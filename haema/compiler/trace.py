@@ -30,6 +30,8 @@ from haema.ops.view import follow
 from haema.tensor import Tensor
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
+WATCHED = 16
+"""Elements up to which values that Python reads while recording are compared before each run."""
 NUMPY = str(Path(np.__file__).resolve().parent)
 
 
@@ -326,10 +328,27 @@ class Tracer:
         if type(value) is tuple:
             return tuple(self._option(v, (*key, k), lambda k=k: read()[k]) for k, v in enumerate(value))  # type: ignore[misc]
         free = key[1] == "lr"  # no optimizer leaves something out where it is 0, and a schedule may begin at 0
-        if type(value) is not float or (value == 0 and not free):
+
+        def varies(x: Any) -> bool:
+            whole = free and isinstance(x, int) and not isinstance(x, bool)
+            return (whole or isinstance(x, (float, np.floating))) and (free or x != 0)
+
+        if not varies(value):
             return self.guard(key, read)
-        self.guard((*key, "number"), lambda: (type(now := read()) is float or type(now) is int) and (free or now != 0))
+        self.guard((*key, "number"), lambda: varies(read()))
         return Tensor._wrap(self.hyper(key, read))
+
+    def reading(self, array: Any) -> None:
+        """Values of a tensor from outside are read: small ones are watched; what is written, or large, is refused."""
+        if type(array) is Symbol:
+            return  # which refuses by itself
+        storage = self.storage(array)
+        if array.size > WATCHED or storage.value is not storage.place:
+            raise HaemaError(
+                f"{user_line()}: the program asks Python for the values of a tensor of shape {array.shape}, which may "
+                "be others when it runs; read them outside the compiled function and pass them as an argument"
+            )
+        self.guard((id(array), "values"), array.tobytes)
 
     def require(self, holds: Any, error: Exception) -> None:
         """Each run of the program looks whether ``holds`` is true everywhere."""

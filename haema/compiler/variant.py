@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import hashlib
 import io
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from haema import executor
 from haema.compiler import cache, program
@@ -25,6 +27,33 @@ SLICE = 0.1
 """Seconds of steps between two looks at whether Ctrl-C was pressed."""
 STAGED = 1 << 14
 """Bytes up to which an argument is copied rather than pointed to, which is quicker."""
+
+
+class Ahead:
+    """A learning-rate schedule that runs ahead of its steps, and can be brought back to where they are.
+
+    What only looks like one, having a ``step`` and no optimizer, is left to whoever made it.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler if hasattr(scheduler, "optimizer") else None
+        if self.scheduler is not None:
+            self.groups = scheduler.optimizer.param_groups
+            if any(isinstance(v, Tensor) for group in self.groups for v in group.values()):
+                raise HaemaError(
+                    "loop: a schedule needs options that are numbers, and one of this optimizer is a tensor"
+                )
+            self.state = copy.deepcopy(scheduler.state_dict())
+            self.options = [{k: v for k, v in group.items() if k != "params"} for group in self.groups]
+
+    def back_to(self, steps: int) -> None:
+        """As after so many steps."""
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(self.state)
+            for group, options in zip(self.groups, self.options, strict=True):
+                group.update(options)
+            for _ in range(steps):
+                self.scheduler.step()
 
 
 class Variant:
@@ -55,6 +84,10 @@ class Variant:
         self.target = where
         self.states = self.graph.states()
         self.written = {id(s.array): s.array for s in self.graph.writes}
+        self.all_states = {id(s.array): s.array for s in self.states}
+        held = self.all_states if self.changed else self.written
+        bounds = [byte_bounds(a) for a in held.values() if a is not None]
+        self.span = min((b[0] for b in bounds), default=0), max((b[1] for b in bounds), default=0)
         self.outputs = [x.spec for x in self.graph.outputs]
         key = self._key()
         entry = cache.load(key)
@@ -241,9 +274,12 @@ class Variant:
                         f"argument {i} is changed by the compiled function, and another argument lies in the same "
                         "memory; clone() one of them"
                     )
+        held = self.all_states if self.changed else self.written
+        low, high = self.span
         for a in arrays:
-            if id(a) in self.written or (
-                a.base is not None and any(np.may_share_memory(a, s) for s in self.written.values())
+            start = a.__array_interface__["data"][0]
+            if ((start < high and start + a.nbytes > low) or not a.flags.c_contiguous) and any(
+                np.may_share_memory(a, s) for s in held.values()
             ):
                 raise HaemaError(
                     f"an argument of shape {a.shape} is a tensor that the compiled function changes as well; clone() it"
@@ -270,12 +306,6 @@ class Variant:
                     kept.append(a)
                     table[2 * k] = a.ctypes.data
                     table[2 * k + 1] = rows.itemsize * rows.shape[1] if i == len(arrays) else 0
-            options = self._options(steps, scheduler)
-            for i in range(len(self.hypers)):
-                k = self.places.get(("input", self.inputs + i))
-                if k is not None:
-                    table[2 * k] = options[:, i:].ctypes.data
-                    table[2 * k + 1] = options.strides[0]
             outputs = []
             for i, spec in enumerate(self.outputs):
                 a = np.empty((steps, *spec.shape), spec.dtype)
@@ -284,31 +314,50 @@ class Variant:
                 table[2 * k] = a.ctypes.data
                 table[2 * k + 1] = a.strides[0] if steps else 0
             done, chunk = 0, 1
+            checks = [*zip(outputs[len(outputs) - len(self.errors) :], self.errors, strict=True)]
+            schedule = Ahead(scheduler)
             try:
+                options = self._options(steps, scheduler)
+                for i in range(len(self.hypers)):
+                    k = self.places.get(("input", self.inputs + i))
+                    if k is not None:
+                        table[2 * k] = options[:, i:].ctypes.data
+                        table[2 * k + 1] = options.strides[0]
                 while done < steps:
                     last = min(done + chunk, steps)
                     start = time.perf_counter()
                     loaded.run(done, last)
                     took = max(time.perf_counter() - start, 1e-7)
+                    first, done = done, last
                     if self.fault.value:
                         self._report_fault()
-                    chunk = max(1, min(int((last - done) * SLICE / took), 4 * chunk))
-                    done = last
+                    for fits, error in checks:
+                        if not fits[first:last].all():
+                            raise error.with_traceback(None)
+                    chunk = max(1, min(int((last - first) * SLICE / took), 4 * chunk))
                     if progress is not None:
                         progress(done)
             finally:
                 table[:] = before
-        for error in reversed(self.errors):
-            if not outputs.pop().all():
-                raise error.with_traceback(None)
-        return unflatten(self.structure, map(Tensor._wrap, outputs))
+                if done < steps:
+                    schedule.back_to(done)
+        return unflatten(self.structure, map(Tensor._wrap, outputs[: len(outputs) - len(self.errors)]))
 
     def _options(self, steps: int, scheduler: Any) -> np.ndarray:
-        """The hyperparameters of each step."""
+        """The hyperparameters of each step.
+
+        Raises:
+            HaemaError: the schedule changes something that the program holds fixed.
+        """
         table = np.empty((steps, max(len(self.hypers), 1)), np.float64)
         table[:] = [read() for read in self.hypers] or 0
         if scheduler is not None:
             for k in range(steps):
+                if k and not self.holds():
+                    raise HaemaError(
+                        "loop: the schedule changes an option that is 0, or no fraction, when the loop begins, which "
+                        "compiles the step anew; run the steps one by one, or begin with another value"
+                    )
                 table[k] = [read() for read in self.hypers] or 0
                 scheduler.step()
         return table

@@ -273,7 +273,8 @@ class Module(Tree):
 
     def _add_hook(self, kind: str, hook: Any, prepend: bool = False) -> RemovableHandle:
         if self._hooks is None:
-            self._hooks = Hooks()
+            self._hooks = Hooks()  # which counts as another setting: compiled programs are recorded anew
+        executor.changes.memory += 1
         hooks = getattr(self._hooks, kind)
         handle = RemovableHandle(hooks)
         others = dict(hooks) if prepend else {}

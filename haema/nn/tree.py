@@ -18,6 +18,13 @@ __all__ = ["Tree"]
 T = TypeVar("T", bound="Tree")
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, a text, None, or a tuple of such."""
+    return isinstance(value, (bool, int, float, str, type(None))) or (
+        isinstance(value, tuple) and all(map(_is_plain, value))
+    )
+
+
 class Tree:
     """The part of `Module` that keeps what is assigned to it.
 
@@ -47,7 +54,7 @@ class Tree:
 
     def settings(self) -> tuple[Any, ...]:
         """What decides about the computation besides values: plain attributes, and its tensors and modules."""
-        plain = tuple((k, v) for k, v in self.__dict__.items() if isinstance(v, (bool, int, float, str, type(None))))
+        plain = tuple((k, v) for k, v in self.__dict__.items() if _is_plain(v))
         wants = tuple(p is not None and p.requires_grad for p in self._parameters.values())
         return (
             plain,

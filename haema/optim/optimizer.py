@@ -102,8 +102,9 @@ class Optimizer:
 
     def settings(self) -> tuple[Any, ...]:
         """What decides about a step besides numbers that it reads anew: a compiled step holds while that stays."""
-        options = ((k, v) for group in self.param_groups for k, v in group.items())
-        return self._changes, *(pair for pair in options if isinstance(pair[1], (bool, int, str, type(None))))
+        options = ((k, v) for group in self.param_groups for k, v in group.items() if k != "lr")
+        wants = tuple(p.requires_grad for group in self.param_groups for p in group["params"])
+        return self._changes, wants, *(pair for pair in options if isinstance(pair[1], (bool, int, str, type(None))))
 
     def _change(self) -> None:
         self._changes += 1
