@@ -41,6 +41,8 @@ def compile(f: Callable[..., Any]) -> Compiled:
     - A gradient that did not exist before the call is known inside only: after it ``.grad`` is None. Return a gradient
       to see it.
     - Results have no history: ``backward`` belongs inside the function.
+    - What only a run can tell (a class label out of range) raises after that step; what the step changed stays.
+    - The mode of a module is watched if it is called, or given as an argument; not if ``training`` is merely read.
     - Other changes to Python objects happen only while recording. Change attributes outside.
 
     Args:
