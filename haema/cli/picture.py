@@ -6,7 +6,9 @@ What goes to it is JSON on its standard input; where it is missing or fails, the
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -57,8 +59,13 @@ def main() -> None:
     from haema.train.curves import draw, load_matplotlib
     from haema.train.history import History
 
-    load_matplotlib()
+    figure_of, canvas_of = load_matplotlib()
+    figure = figure_of()
+    canvas_of(figure)
+    figure.add_subplot().set_title("fonts and all else that the first picture loads")
+    figure.savefig(io.BytesIO())
     text = sys.stdin.read()
     if text:
         history, path, title = json.loads(text)
         draw(History.from_json(history), path, title=title)
+    os._exit(0)  # the picture is written, and taking all else down would keep the user waiting

@@ -63,7 +63,8 @@ class Group(dict[str, Any]):
     """A parameter group: a dict whose changes compiled steps notice."""
 
     def __setitem__(self, key: str, value: Any) -> None:
-        executor.changes.settings += 1
+        if key != "lr":  # which a compiled step reads anew each time
+            executor.changes.settings += 1
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
