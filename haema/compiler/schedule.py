@@ -59,7 +59,6 @@ class Plan:
     tile: tuple[int, int] = (1, 1)
     second: int = 1
     blocks: list[Axis] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def layouts(nests: list[Nest], target: Target) -> list[Nest]:

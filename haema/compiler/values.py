@@ -43,8 +43,6 @@ from haema.compiler.nest import (
 from haema.compiler.schedule import Plan
 from haema.ops.random import MULTIPLIERS, ROUNDS, WEYL
 
-I64 = np.dtype(np.int64)
-
 
 class Values:
     """What the code of every nest is made of: expressions, loads and stores at the position at hand."""

@@ -86,8 +86,7 @@ class Variant:
         self.written = {id(s.array): s.array for s in self.graph.writes}
         self.all_states = {id(s.array): s.array for s in self.states}
         held = self.all_states if self.changed else self.written
-        bounds = [byte_bounds(a) for a in held.values() if a is not None]
-        self.span = min((b[0] for b in bounds), default=0), max((b[1] for b in bounds), default=0)
+        self.bounds = [byte_bounds(a) for a in held.values() if a is not None]
         self.outputs = [x.spec for x in self.graph.outputs]
         key = self._key()
         entry = cache.load(key)
@@ -275,12 +274,15 @@ class Variant:
                         "memory; clone() one of them"
                     )
         held = self.all_states if self.changed else self.written
-        low, high = self.span
         for a in arrays:
             start = a.__array_interface__["data"][0]
-            if ((start < high and start + a.nbytes > low) or not a.flags.c_contiguous) and any(
-                np.may_share_memory(a, s) for s in held.values()
-            ):
+            stop = start + a.nbytes
+            # ranges of addresses are quick to compare; NumPy knows the rest
+            near = not a.flags.c_contiguous
+            for low, high in self.bounds:
+                if start < high and stop > low:
+                    near = True
+            if near and any(np.may_share_memory(a, s) for s in held.values()):
                 raise HaemaError(
                     f"an argument of shape {a.shape} is a tensor that the compiled function changes as well; clone() it"
                 )
