@@ -3,7 +3,8 @@
 trace     run the function once on symbolic tensors          -> graph
 passes    graph -> graph
 lower     what is kept, and what shares a loop (inline: what a value is at a position)   -> nests
-schedule  layouts, vector axes, register tiles, threads
+layout    how buffers lie, and the copies that contractions want
+schedule  vector axes, the order of loops, threads; tiling: the same for contractions, which are held in registers
 emit      nests                                               -> LLVM
 program   all nests in one function that every thread runs
 runtime   memory and threads;  cache: programs on disk

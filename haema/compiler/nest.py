@@ -32,6 +32,7 @@ class Buffer:
         node: The value it holds.
         array: Memory of a state or values of a constant.
         fixed: Whether it must be row-major, or lie as its array does.
+        panel: Columns of a panel, where it is (panels, terms..., columns of a panel); else 0.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype, kind: str, node: Node | None = None) -> None:
@@ -40,6 +41,7 @@ class Buffer:
         self.extent = 0
         self.fixed = kind != "temporary"
         self.array: np.ndarray | None = None
+        self.panel = 0
 
     def __repr__(self) -> str:
         return self.name
@@ -52,15 +54,15 @@ class Buffer:
     def arrange(self, order: tuple[int, ...] | None = None) -> None:
         """Decide the physical order: axes from the outermost to the innermost, row-major by default.
 
-        The rows of a temporary are kept from lying a multiple of 2 KiB apart, for such rows compete for the same few
-        places of the cache.
+        The rows of a temporary are kept from lying a multiple of 512 bytes apart, for such rows compete for the same
+        few places of the cache.
         """
         strides = [0] * len(self.shape)
         step = 1
         for k, axis in enumerate(reversed(tuple(range(len(self.shape))) if order is None else order)):
             strides[axis] = step
             step *= max(self.shape[axis], 1)
-            if k == 0 and not self.fixed and step * self.dtype.itemsize % 2048 == 0:
+            if k == 0 and not self.fixed and step * self.dtype.itemsize % 512 == 0:
                 step += 64 // self.dtype.itemsize
         self.strides = tuple(strides)
         self.extent = step

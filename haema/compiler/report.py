@@ -24,6 +24,7 @@ from haema.compiler.measure import Stopwatch, bandwidth, median, peak
 from haema.compiler.nest import Buffer, Load, Nest
 from haema.compiler.program import Program
 from haema.compiler.runtime import aligned
+from haema.compiler.tiling import COLUMNS, Loop, Plan
 from haema.errors import InputError
 from haema.threads import get_num_threads
 
@@ -156,7 +157,7 @@ def schedule_of(nest: Nest, tasks: int) -> list[tuple[str, str]]:
                 f"the sum is taken in parts, {_axes(p.blocks)}, so that what a tile reads stays in the cache; what it "
                 f"has added up waits in {nest.stores[0].buffer}",
             ))  # fmt: skip
-    words.append(("order", _order(nest, tasks)))
+    words.append(("order", _order(nest)))
     words.append(("threads", _threads(nest, tasks)))
     return words
 
@@ -172,29 +173,24 @@ def _vector(nest: Nest) -> str:
     return text + (f"; the last vector has {tail}, the other lanes are masked" if tail else "")
 
 
-def _order(nest: Nest, tasks: int) -> str:
+def _order(nest: Nest) -> str:
     p = nest.plan
-    outer, inner = ([f"{a}:{a.size}" for a in axes if a is not p.vector] for axes in (p.outer, p.inner))
     if p.kind == "contraction":
-        tiles = [f"tiles of {a}" for a in (p.vector, p.row) if a is not None]
-        shared = _shared(p.outer, tasks)
-        k = len(shared) if math.prod(a.size for a in shared) < tasks else len(outer)
-        blocks = [f"{a}:{a.size}" for a in p.blocks]
-        return " > ".join([*blocks, *outer[:k], *tiles, *outer[k:], *inner, "the tile"])
+        loops = [*(f"{a}:{a.size}" for a in p.blocks), *(_loop(p, x) for x in p.order)]
+        return " > ".join([*loops, *(f"{a}:{a.size}" for a in p.inner), "the tile"])
+    outer, inner = ([f"{a}:{a.size}" for a in axes if a is not p.vector] for axes in (p.outer, p.inner))
     if p.vector is not None:
         (inner if p.vector in p.inner else outer).append(f"vectors of {p.vector}")
     return " > ".join([*outer, *inner]) or "a single step"
 
 
-def _shared(outer: list[Axis], tasks: int) -> list[Axis]:
-    """The outer axes whose positions are tasks of their own."""
-    count, found = 1, []
-    for a in outer:
-        if count * a.size > tasks:
-            break
-        count *= a.size
-        found.append(a)
-    return found
+def _loop(p: Plan, loop: Loop) -> str:
+    """A loop around a tile."""
+    if isinstance(loop, Axis):
+        return f"{loop}:{loop.size}"
+    axis = p.vector if loop == COLUMNS else p.row
+    turns = p.turns(loop)
+    return "1 row" if axis is None else f"{turns} tile{'s' * (turns > 1)} of {axis}"
 
 
 def _threads(nest: Nest, tasks: int) -> str:
@@ -206,11 +202,7 @@ def _threads(nest: Nest, tasks: int) -> str:
     if cycles <= program.SMALL:
         return f"one thread: small (some {cycles:,.0f} cycles, where sharing begins at {program.SMALL:,})"
     if p.kind == "contraction":
-        axes = _shared(p.outer, tasks)
-        found = [_axes(axes)] if axes else []
-        if math.prod(a.size for a in axes) < tasks:
-            found.append("the tiles")
-        return f"share {tasks} tasks: {' and '.join(found)}"
+        return f"share {tasks} tasks: {', '.join(_loop(p, x) for x in p.order[slice(*p.shared)])}"
     return f"share {tasks} tasks: " + ("the vectors" if p.split and not p.tasks else _axes(p.outer[: p.tasks]))
 
 

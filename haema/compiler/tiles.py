@@ -25,11 +25,10 @@ from haema.compiler.nest import (
     Load,
     parts,
 )  # fmt: skip
-from haema.compiler.schedule import UNROLL, balanced
+from haema.compiler.schedule import UNROLL
+from haema.compiler.tiling import COLUMNS, ROWS, Loop
 from haema.compiler.values import Values
 
-MANY_ROWS = 8
-"""Row tiles from which on these alone are shared among threads."""
 LONG_EPILOGUE = 8
 """Operations behind a contraction from which on its rows are gone through in a loop."""
 
@@ -39,94 +38,47 @@ class Tiles(Values):
 
     def write(self) -> int:
         """Write the tiles; how many tasks they are."""
-        return self._contraction()
+        p = self.plan
+        self.columns, self.rows = p.column_tiles(), p.row_tiles()
+        self.sizes = [p.turns(x) for x in p.order[slice(*p.shared)]]
+        self._blocks(p.blocks)
+        return math.prod(self.sizes)
 
-    # -- contractions ------------------------------------------------------------------
-
-    def _contraction(self) -> int:
-        """Tiles of rows and vectors, held in registers while k runs."""
-        p, b = self.plan, self.b
-        v = p.vector
-        assert v is not None
-        mr, nv = p.tile
-        rows = balanced(1 if p.row is None else p.row.size, mr)
-        row_tiles = sum(c for _, c in rows)
-        full, tail = divmod(v.size, p.lanes)
-        vectors = full + (tail > 0)
-        columns = (
-            [(nv, vectors // nv, False)]
-            if vectors % nv == 0
-            else [(nv, vectors // nv, False), (vectors % nv, 1, False)]
-        )
-        columns = [c for c in columns if c[1]]
-        if tail:  # the last tile has the masked vector
-            size, count, _ = columns.pop()
-            columns += [(size, count - 1, False)] if count > 1 else []
-            columns.append((size, 1, True))
-        column_tiles = sum(c for _, c, _ in columns)
-        outer = p.outer
-        if not outer and row_tiles >= MANY_ROWS:  # each thread takes rows that lie together
-            self._by_rows(p.blocks, columns, rows, tail)
-            return row_tiles
-        shared = []
-        count = 1
-        for axis in outer:
-            if count >= 32:
-                break
-            shared.append(axis)
-            count *= axis.size
-        rest = outer[len(shared) :]
-        tiled = count < 32
-        sizes = [a.size for a in shared] + ([column_tiles, row_tiles] if tiled else [])
-
-        def tasks(blocks: list[Axis]) -> Iterator[list[Value]]:
-            """All tasks, block after block."""
-            if not blocks:
-                yield from self._tasks(sizes or [1])
-                return
-            with b.loop(0, blocks[0].size) as loop, self.scope():
-                self.where[blocks[0]] = loop.index
-                yield from tasks(blocks[1:])
-
-        for position in tasks(p.blocks):
-            self.where.update(zip(shared, position[: len(shared)], strict=True))
-            ct, rt = position[-2:] if tiled else (None, None)
-
-            def nested(axes: list[Axis], ct: Value | None = ct, rt: Value | None = rt) -> None:
-                if axes:
-                    with b.loop(0, axes[0].size) as loop, self.scope():
-                        self.where[axes[0]] = loop.index
-                        nested(axes[1:], ct, rt)
-                    return
-                for width, start, masked in self._groups(columns, ct, p.lanes):
-                    for height, first in self._row_groups(rows, rt):
-                        self._tile(height, width, first, start, tail if masked else 0)
-
-            nested(rest)
-        return math.prod(sizes)
-
-    def _by_rows(
-        self, blocks: list[Axis], columns: list[tuple[int, int, bool]], rows: list[tuple[int, int]], tail: int
-    ) -> None:
-        """All columns of the row tiles low <= t < high."""
-        if blocks:
-            with self.b.loop(0, blocks[0].size) as loop, self.scope():
-                self.where[blocks[0]] = loop.index
-                self._by_rows(blocks[1:], columns, rows, tail)
+    def _blocks(self, axes: list[Axis]) -> None:
+        """All that is to be done, block after block."""
+        if not axes:
+            self._around(0, {})
             return
-        b, low, high = self.b, Value("i64", "%low"), Value("i64", "%high")
-        for width, start, masked in self._groups(columns, None, self.plan.lanes):
-            done = row = 0
-            for height, count in rows:
-                first, last = const("i64", done), const("i64", done + count)
-                begin = b.select(b.compare("icmp sgt", low, first), low, first)
-                end = b.select(b.compare("icmp slt", high, last), high, last)
-                with b.loop(begin, end) as loop, self.scope():
-                    offset = b.op("mul", b.op("sub", loop.index, first), const("i64", height))
-                    at = b.op("add", offset, const("i64", row))
-                    self._tile(height, width, at, start, tail if masked else 0)
-                done += count
-                row += count * height
+        with self.b.loop(0, axes[0].size) as loop, self.scope():
+            self.where[axes[0]] = loop.index
+            self._blocks(axes[1:])
+
+    def _around(self, k: int, given: dict[Loop, Value]) -> None:
+        """The loops from the k-th on; ``given`` are the positions of a task."""
+        p = self.plan
+        if k == p.shared[0] and not given:
+            for position in self._tasks(self.sizes):
+                self._around(k, dict(zip(p.order[slice(*p.shared)], position, strict=True)))
+        elif k == len(p.order):
+            self._tile()
+        elif p.order[k] == COLUMNS:
+            for column in self._groups(self.columns, given.get(COLUMNS), p.lanes):
+                self.column = column
+                self._around(k + 1, given)
+        elif p.order[k] == ROWS:
+            for row in self._row_groups(self.rows, given.get(ROWS)):
+                self.row = row
+                self._around(k + 1, given)
+        else:
+            axis = p.order[k]
+            assert isinstance(axis, Axis)
+            if axis in given:
+                self.where[axis] = given[axis]
+                self._around(k + 1, given)
+            else:
+                with self.b.loop(0, axis.size) as loop, self.scope():
+                    self.where[axis] = loop.index
+                    self._around(k + 1, given)
 
     def _groups(
         self, columns: list[tuple[int, int, bool]], tile: Value | None, n: int
@@ -175,11 +127,13 @@ class Tiles(Values):
         with self.b.when(self.b.op("and", at_least, self.b.compare("icmp slt", x, const("i64", high)))):
             yield
 
-    def _tile(self, height: int, width: int, first: Any, start: Any, tail: int) -> None:
+    def _tile(self) -> None:
         """Compute and store one tile."""
         p, b, core = self.plan, self.b, self.nest.core
         assert core is not None
         assert p.vector is not None
+        (width, start, masked), (height, first) = self.column, self.row
+        tail = p.vector.size % p.lanes if masked else 0
         scalar, n, size = SCALARS[core.dtype.name], p.lanes, core.dtype.itemsize
         type = vector(scalar, n)
         broad, loaded = (core.args[1 - p.second], core.args[p.second])

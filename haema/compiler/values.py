@@ -40,7 +40,7 @@ from haema.compiler.nest import (
     Word,
     parts,
 )  # fmt: skip
-from haema.compiler.schedule import Plan
+from haema.compiler.tiling import Plan
 from haema.ops.random import MULTIPLIERS, ROUNDS, WEYL
 
 
