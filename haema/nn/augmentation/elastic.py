@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from haema import random
+from haema import dtypes, ops, random
 from haema.autograd import no_grad
 from haema.nn.augmentation._common import Augmentation, real, restored
 from haema.nn.functional.sampling import check_interpolation, sample
@@ -19,7 +19,7 @@ __all__ = ["ElasticTransform"]
 class ElasticTransform(Augmentation):
     """Each image morphed by a smooth random field, as if it were drawn on rubber.
 
-        y[i, j] = x(i + d_i[i, j], j + d_j[i, j]),    d = alpha / 2 G(sigma) * e,    e uniform on [-1, 1)
+        y[i, j] = x(i + d_i[i, j], j + d_j[i, j]),    d = alpha / 2 G(sigma) * e,    e uniform on (-1, 1)
 
     G is a Gaussian, cut off at 4 sigma, and the field is mirrored at the image's edges.
 
@@ -53,7 +53,7 @@ class ElasticTransform(Augmentation):
         """Random displacements for images in pixels, down and across, (N, 2, H, W)."""
         n, _, height, width = x.shape
         like = real(x).dtype
-        e = random.uniform((n, 2, width, height), -1.0, 1.0, dtype=like)
+        e = _noise(x, n * 2 * width * height).to(like).reshape(n, 2, width, height)
         if self.sigma:
             e = self._smoothed(e)
         e = e.transpose(2, 3)  # (N, 2, H, W)
@@ -76,6 +76,14 @@ class ElasticTransform(Augmentation):
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, sigma={self.sigma}"
+
+
+def _noise(x: Tensor, count: int) -> Tensor:
+    """Numbers from (-1, 1) with equal distances, four from each random word: their sums need no finer ones."""
+    words = random.default_generator.bits((-(-count // 4), 1))
+    shifts = x._constant([0, 8, 16, 24], dtypes.uint32)
+    byte = ops.bitwise_and(ops.shift_right(words, shifts), x._constant(255, dtypes.uint32))  # (count / 4, 4)
+    return (byte.float() - 127.5).reshape(-1)[:count] / 128
 
 
 @lru_cache(maxsize=16)
