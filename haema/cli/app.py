@@ -180,7 +180,7 @@ def predict(
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
     "  haema augment photos/ --out sheet.png\n\n"
-    "  haema augment cat.jpg --only rotation --only elastic --seed 3"
+    "  haema augment cat.jpg --only rotation,elastic --seed 3"
 )
 def augment(
     images: Annotated[
@@ -196,14 +196,14 @@ def augment(
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same picture.")] = 0,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A row to show; can be given again. [dim]Default: all.[/dim]"),
+        typer.Option(metavar="NAME", help="Rows to show: names with commas between. [dim]Default: all.[/dim]"),
     ] = None,
 ) -> None:
-    """Show what augmentation does: a contact sheet with a row for each kind, the original at its left, and its code."""
+    """Show what augmentation does: a contact sheet with a row for each kind, the original at its left."""
     from haema.cli.augmenting import augment as work
     from haema.cli.guard import say
 
-    picture, rows = work(images, out, seed, only or [])
+    picture, rows = work(images, out, seed, [name for names in only or [] for name in names.split(",")])
     say(f"{picture} shows {rows} kind{'s' if rows > 1 else ''} of augmentation")
 
 

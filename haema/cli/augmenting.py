@@ -24,7 +24,6 @@ DRAWS = 7
 CELL, LEAST, GAP, LABEL, MARGIN, HEAD = 104, 56, 8, 300, 24, 24
 PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)
 
-
 ROWS: dict[str, Callable[[Any, np.ndarray], Any]] = {
     "translation": lambda nn, x: nn.RandomAffine(0, translate=(0.15, 0.15)),
     "rotation": lambda nn, x: nn.RandomRotation(20),
@@ -47,7 +46,8 @@ ROWS: dict[str, Callable[[Any, np.ndarray], Any]] = {
     "mixup": lambda nn, x: nn.MixUp(1.0),
     "cutmix": lambda nn, x: nn.CutMix(1.0),
 }
-"""A layer for each name, of ``haema.nn`` and the images (1, C, H, W)."""
+"""A layer for each name, of ``haema.nn`` and the image (1, C, H, W)."""
+NAMES = [*ROWS]
 
 
 def _side(x: np.ndarray) -> int:
@@ -63,9 +63,6 @@ def _elastic(side: int) -> tuple[float, float]:
     """alpha and sigma: hills an eighth of the side wide, displacements of about a thirtieth of it."""
     sigma = max(side / 8, 0.5)
     return round(12 * sigma * side / 30, 1), sigma
-
-
-NAMES = [*ROWS]
 
 
 def augment(path: str, out: str | None, seed: int, only: Sequence[str]) -> tuple[str, int]:
@@ -92,29 +89,29 @@ def augment(path: str, out: str | None, seed: int, only: Sequence[str]) -> tuple
             raise InputError(f"--only is {name!r}; {suggest(name, NAMES, limit=len(NAMES))}")
     if seed < 0:
         raise InputError(f"--seed is {seed}; a whole number from 0 upwards is right")
-    paths = _images_at(path)
     if out is None:
         out = f"{Path(os.path.abspath(path)).stem}-augmented.png"
     ending = os.path.splitext(out)[1].lower()
     if ending not in ENDINGS:
         raise InputError(f"--out is {out!r}, where the name of a picture ending in .png or .jpg is right")
-    if os.path.exists(out) and any(os.path.samefile(out, p) for p in paths):
-        raise InputError(f"--out is {out}, which is read and would be overwritten; another name is right")
+    paths = _images_at(path, out)
     sheet = _sheet([_drawn(name, k, paths, seed) for k, name in enumerate(names)])
     with writing(out), atomic_write(out) as file:
         sheet.save(file, ENDINGS[ending])
     return out, len(names)
 
 
-def _images_at(path: str) -> list[Path]:
-    """The image, or those of a folder and below; of many, as many as there are rows, from all over it."""
+def _images_at(path: str, out: str) -> list[Path]:
+    """The image, or those of a folder and below but an earlier sheet; of many, as many as rows, from all over it."""
     from haema.data.images import is_image
 
     if not os.path.isdir(path):
         if not os.path.exists(path):
             raise InputError(f"there is no file or folder {path}")
+        if os.path.realpath(path) == os.path.realpath(out):
+            raise InputError(f"--out is {out}, which is read and would be overwritten; another name is right")
         return [Path(path)]
-    found = sorted(p for p in Path(path).rglob("*") if is_image(p))
+    found = sorted(p for p in Path(path).rglob("*") if is_image(p) and os.path.realpath(p) != os.path.realpath(out))
     if not found:
         raise InputError(f"{path} holds no PNG or JPEG images")
     wanted = min(len(found), len(ROWS) + 1)
@@ -122,16 +119,17 @@ def _images_at(path: str) -> list[Path]:
 
 
 def _drawn(name: str, k: int, paths: list[Path], seed: int) -> tuple[str, str, list[np.ndarray]]:
-    """Name, code, and the original with what becomes of it, each (H, W, C) uint8."""
+    """Name, layer, and the original with what becomes of it, each (H, W, C) uint8."""
     from haema import nn
     from haema.data.images import read_images
+    from haema.nn.augmentation.mixing import Mixing
 
     x, _ = read_images([paths[k % len(paths)]])  # (1, C, H, W)
     _, channels, height, width = x.shape
     layer = ROWS[name](nn, x)
     random.manual_seed(seed)
     with no_grad():
-        if isinstance(layer, nn.augmentation.mixing.Mixing):
+        if isinstance(layer, Mixing):
             if len(paths) > 1:
                 other, _ = read_images([paths[(k + 1) % len(paths)]], (height, width), channels)
             else:
