@@ -74,15 +74,18 @@ def test_t9_ten_crops_averaged_at_prediction():
     assert np.allclose(model(hm.tensor(x)).softmax(1).detach().numpy(), total / 10, atol=1e-6)
 
 
-def test_t9_augmentation_helps_where_images_are_few():
-    """Thirty digits, learned by heart or shifted about: the second is better on new ones."""
+def test_t9_augmentation_teaches_what_does_not_matter():
+    """Digits learned where they lie are not known a pixel further; shifted in training, they are."""
     data = hm.data.load("digits")
-    x, y = data.x[:60], data.y[:60]
+    x, y = data.x[:600], data.y[:600]
+    shift = nn.RandomCrop(8, 1)
+    hm.manual_seed(0)
+    elsewhere = shift(hm.tensor(data.x[600:])).numpy()
     right = []
-    for augmentation in ([], [nn.RandomCrop(8, 1), nn.RandomAffine(10, scale=(0.9, 1.1))]):
+    for augmentation in ([], [shift]):
         hm.manual_seed(0)
         layers = [nn.Standardize.of(x), nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
-        trainer = hm.Trainer(nn.Sequential(*augmentation, *layers), lr=3e-3, seed=0)
-        trainer.fit(x, y, epochs=200, batch_size=30, progress=False)
-        right.append(trainer.evaluate(data.x[60:], data.y[60:])["accuracy"])
-    assert right[1] > right[0] + 0.02, right
+        trainer = hm.Trainer(nn.Sequential(*augmentation, *layers), lr=3e-3, seed=0, compile=True)
+        trainer.fit(x, y, epochs=30, progress=False)
+        right.append(trainer.evaluate(elsewhere, data.y[600:])["accuracy"])
+    assert right[1] > right[0] + 0.1, right
