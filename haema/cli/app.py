@@ -177,6 +177,36 @@ def predict(
         say(f"{rows:,} rows are in {out}")
 
 
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "  haema augment photos/ --out sheet.png\n\n"
+    "  haema augment cat.jpg --only rotation,elastic --seed 3"
+)
+def augment(
+    images: Annotated[
+        str,
+        typer.Argument(metavar="IMAGE_OR_FOLDER", help="A PNG or JPEG file, or a folder of them.", show_default=False),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PICTURE", help="A .png or .jpg file. [dim]Default: the input's name with -augmented.png.[/dim]"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same picture.")] = 0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Rows to show: names with commas between. [dim]Default: all.[/dim]"),
+    ] = None,
+) -> None:
+    """Show what augmentation does: a contact sheet with a row for each kind, the original at its left."""
+    from haema.cli.augmenting import augment as work
+    from haema.cli.guard import say
+
+    picture, rows = work(images, out, seed, [name for names in only or [] for name in names.split(",")])
+    say(f"{picture} shows {rows} kind{'s' if rows > 1 else ''} of augmentation")
+
+
 @app.command(epilog="[bold]Example[/bold]\n\n  haema inspect digits.haema")
 def inspect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A file that haema train wrote.", show_default=False)],

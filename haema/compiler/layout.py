@@ -48,12 +48,12 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
         nest = nests[k]
         if nest.core is not None and nest.core.kind == "contract" and nest.core.dtype.kind == "f" and nest.points:
             _choose(nest, k, nests, packs, packed, target)
-    readers: dict[Buffer, list[Nest]] = {}
+    users: dict[Buffer, list[Nest]] = {}
     for nest in (*nests, *(pack for _, pack in packs)):
-        for b in {x.buffer for x in nest.loads()}:
-            readers.setdefault(b, []).append(nest)
+        for b in nest.buffers():
+            users.setdefault(b, []).append(nest)
     for nest in nests:
-        _arrange(nest, readers, target.lanes(4))
+        _arrange(nest, users, target.lanes(4))
     for k, nest in enumerate(nests):
         if isinstance(nest.plan, tuple):
             _bring_near(nest, k, nests, packs, packed)
@@ -243,8 +243,8 @@ def _after_writer(nests: list[Nest], buffer: Buffer, k: int) -> int:
     return max((j + 1 for j in writers if j < k), default=0)
 
 
-def _arrange(nest: Nest, readers: dict[Buffer, list[Nest]], lanes: int) -> None:
-    """Lay out the buffers that this nest writes and nobody has decided about: as it and their readers are quickest."""
+def _arrange(nest: Nest, users: dict[Buffer, list[Nest]], lanes: int) -> None:
+    """Lay out the buffers that this nest writes and nobody has decided about: as all that use them are quickest."""
     for s in nest.stores:
         b = s.buffer
         if b.strides is not None:
@@ -255,7 +255,7 @@ def _arrange(nest: Nest, readers: dict[Buffer, list[Nest]], lanes: int) -> None:
             dims = [d for d, n in enumerate(b.shape) if n > 1]
         best, last = math.inf, None
         for d in reversed(dims):
-            cost = _cycles(nest, b, d, lanes) + sum(_cycles(r, b, d, lanes) for r in readers.get(b, []))
+            cost = sum(_cycles(user, b, d, lanes) for user in users[b])
             if cost < best:
                 best, last = cost, d
         b.arrange((*(d for d in range(len(b.shape)) if d != last), *(() if last is None else (last,))))

@@ -37,6 +37,22 @@ from haema.nn.activation import (
     Threshold,
 )
 from haema.nn.architecture import build, describe, register
+from haema.nn.augmentation import (
+    AlternatingFlip,
+    ColorJitter,
+    CutMix,
+    ElasticTransform,
+    MixUp,
+    PCAColorShift,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomInvert,
+    RandomRotation,
+    RandomVerticalFlip,
+    TestTimeAugmentation,
+)
 from haema.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from haema.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Fold, Unfold
 from haema.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, GaussianNoise
@@ -133,6 +149,9 @@ __all__ = [
     "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d",
     "InstanceNorm3d", "LayerNorm", "RMSNorm",
     "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "GaussianNoise",
+    "AlternatingFlip", "ColorJitter", "CutMix", "ElasticTransform", "MixUp", "PCAColorShift", "RandomAffine",
+    "RandomCrop", "RandomErasing", "RandomHorizontalFlip", "RandomInvert", "RandomRotation", "RandomVerticalFlip",
+    "TestTimeAugmentation",
     "BipolarSigmoid", "CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh",
     "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU",
     "Sigmoid", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign", "Step", "Tanh",

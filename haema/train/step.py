@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from haema.autograd import no_grad
+from haema.errors import InputError
+from haema.nn.augmentation.mixing import Mixing
 from haema.nn.utils import clip_grad_norm_, clip_grad_value_
 from haema.tensor import Tensor
 from haema.train.engine import Engine, Part
@@ -25,6 +27,8 @@ class Step:
 
         theta <- update(theta, clip(d loss(model(x), y, w) / d theta))
 
+    Where the model has a layer that mixes samples (``nn.MixUp``, ``nn.CutMix``), the loss is mixed likewise.
+
     Nothing in it reads a value, so it may as well be recorded and compiled: the batches of an epoch are an index
     array, and a loop over them needs no more than this function and the rows.
 
@@ -34,6 +38,9 @@ class Step:
         optimizer: Updates the model's parameters.
         clip_norm: Bound for the norm of all gradients together, or None.
         clip_value: Bound for each gradient's size, or None.
+
+    Raises:
+        InputError: two layers mix samples.
     """
 
     def __init__(
@@ -47,13 +54,17 @@ class Step:
         self.given = (model, objective, optimizer, clip_norm, clip_value)
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.clip_norm, self.clip_value = clip_norm, clip_value
+        mixers = [m for m in model.modules() if isinstance(m, Mixing)]
+        if len(mixers) > 1:
+            raise InputError(f"the model mixes samples in {len(mixers)} layers; one nn.MixUp or nn.CutMix is right")
+        self._mixer = mixers[0] if mixers else None
         self._learned = [p for group in optimizer.param_groups for p in group["params"]]
 
     def __call__(self, x: tuple[Tensor, ...], y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
         """Train on a batch; its loss and the model's output before the update."""
         self.optimizer.zero_grad()
         output = self.model(*x)
-        loss = self.objective(output, y, w)
+        loss = self.objective(output, y, w) if self._mixer is None else self._mixer.loss(self.objective, output, y, w)
         loss.backward()
         if self.clip_value is not None:
             clip_grad_value_(self._learned, self.clip_value)

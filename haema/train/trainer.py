@@ -42,7 +42,8 @@ class Trainer:
     squared error, RMSE and R2.
 
     Args:
-        model: The module to be learned.
+        model: The module to be learned. If one of its layers mixes samples (``nn.MixUp``, ``nn.CutMix``), the training
+            loss is that of the mixed targets.
         loss: A name ("cross_entropy", "mse", ...), a loss of ``haema.nn``, or ``f(output, y)``; default: by the task.
         optimizer: A name ("adam", "sgd", ...), a class of ``haema.optim``, a function of the parameters, or an
             optimizer; default: "adam".

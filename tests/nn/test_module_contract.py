@@ -24,7 +24,8 @@ NUMBERS = {  # what a constructor needs, by the name of the argument
     "members": 2, "hidden": 4, "outputs": 2, "sizes": [3, 4], "columns": [0, 1], "bins": [2, 0],
     "numbers": 2, "words": [1], "holed": [1], "smooth": [0, 1], "steps": [1, 1], "classify": True, "groups": [0, 0, 1],
     "threshold": 0.1, "dim": 0, "scale_factor": 2, "unflattened_size": (2, 3), "mean": [0.5, 1.5], "std": [1.0, 2.0],
-    "low": [0.0, 1.0], "high": [1.0, 3.0],
+    "low": [0.0, 1.0], "high": [1.0, 3.0], "degrees": 10, "size": 4, "images": 5, "eigenvalues": [0.1, 0.2],
+    "eigenvectors": [[0.6, 0.8], [-0.8, 0.6]],
 }  # fmt: skip
 
 ARGUMENTS = {  # where that is not enough
@@ -39,6 +40,7 @@ ARGUMENTS = {  # where that is not enough
     "BCEWithLogitsLoss": [hm.tensor([1.0, 2.0])],
     "Upsample": [None, 2],
     "UpsamplingNearest2d": [None, 2],
+    "TestTimeAugmentation": [nn.Linear(2, 3)],
 }
 
 ELSEWHERE = {"PrepareTable", "TableColumns"}

@@ -5,7 +5,7 @@
     normalization    batch, layer, group, instance       dropout         dropout and noise
     classification   losses for classes                  regression      losses for numbers
     padding          borders                             resampling      images made larger or smaller
-    adaptive         pooling into a given size
+    adaptive         pooling into a given size           sampling        images warped
 
 All of them are plain Python over tensor operations, so that they can be differentiated and compiled by what the
 primitives know.
@@ -112,3 +112,4 @@ from haema.nn.functional.regression import (
     smooth_l1_loss,
 )
 from haema.nn.functional.resampling import interpolate, pixel_shuffle, pixel_unshuffle
+from haema.nn.functional.sampling import affine_grid, grid_sample
