@@ -24,7 +24,7 @@ NUMBERS = {  # what a constructor needs, by the name of the argument
     "members": 2, "hidden": 4, "outputs": 2, "sizes": [3, 4], "columns": [0, 1], "bins": [2, 0],
     "numbers": 2, "words": [1], "holed": [1], "smooth": [0, 1], "steps": [1, 1], "classify": True, "groups": [0, 0, 1],
     "threshold": 0.1, "dim": 0, "scale_factor": 2, "unflattened_size": (2, 3), "mean": [0.5, 1.5], "std": [1.0, 2.0],
-    "low": [0.0, 1.0], "high": [1.0, 3.0],
+    "low": [0.0, 1.0], "high": [1.0, 3.0], "factor": 0.5, "inplanes": 3, "planes": 3,
 }  # fmt: skip
 
 ARGUMENTS = {  # where that is not enough
@@ -37,6 +37,7 @@ ARGUMENTS = {  # where that is not enough
     "CrossEntropyLoss": [hm.tensor([1.0, 2.0])],
     "NLLLoss": [hm.tensor([1.0, 2.0])],
     "BCEWithLogitsLoss": [hm.tensor([1.0, 2.0])],
+    "MirrorAverage": [nn.Linear(2, 3)],
     "Upsample": [None, 2],
     "UpsamplingNearest2d": [None, 2],
 }
