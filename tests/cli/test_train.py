@@ -88,7 +88,7 @@ def test_folder_of_images_and_cnn(cli, tmp_path):
         for i in range(10):
             pixels = rng.integers(level - 30, level + 30, (12, 10, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
-    r = cli("train", "photos", "--epochs", "6", "--lr", "0.003", "--json")
+    r = cli("train", "photos", "--epochs", "6", "--json")
     assert r.status == 0, r.err
     assert r.json["value"] == 1.0
     assert r.json["classes"] == ["dark", "light"]
