@@ -101,7 +101,7 @@ def test_optimizer_of_the_fast_network():
     assert len(norms["params"]) == 6
     assert biases["weight_decay"] == norms["weight_decay"] == 0
     assert norms["lr"] == 64 * weights["lr"] == 64 * plan.lr
-    assert plan.lr == pytest.approx(1.5 * plan.batch_size / 1024)
+    assert plan.lr == pytest.approx(0.75 * (plan.batch_size / 512) ** 0.5)
     held = [p for g in optimizer.param_groups for p in g["params"]]
     assert {id(p) for p in held} == {id(p) for p in model.parameters() if p.requires_grad}
 

@@ -11,7 +11,7 @@ images, of which a tenth validates, cost
     best      32 x 32 x 3   64, 192, 192    0.165                       12        267
 
 (of the grey ones 60,000). Two cores of 100 GFLOP/s each do some 140 GFLOP/s of it. Fewer images are seen more often,
-epochs = E sqrt(N / rows), at most 60; where all that would cost more than the budget of the recipe, epochs and then
+epochs = E sqrt(N / rows), at most 60 (or 150 steps); where all that would cost more than the budget of the recipe, epochs and then
 widths are taken back.
 
     loss      cross entropy with label smoothing 0.2
@@ -52,16 +52,19 @@ MOST_PIXELS = 64 * 64
 
 MOST_EPOCHS = 60
 FEWEST_EPOCHS = 6
+FEWEST_STEPS = 150
+"""Of a training with so few images that they are one batch or a few."""
+
 PATCHED = 5000
 """Images from whose patches the first convolution is computed."""
 
 SMOOTHING = 0.2
 MOMENTUM = 0.85
-RATE = 1.5
-"""Highest learning rate for batches of 1024 images, of a loss averaged over them."""
+RATE, BATCH = 0.75, 512
+"""Highest learning rate for batches of so many images, of a loss averaged over them; RATE sqrt(n / BATCH) for n."""
 
 DECAY = 1.33e-3
-"""Weight decay of SGD, so that a step at the highest rate takes 0.002 of the weights with batches of 1024."""
+"""Weight decay of SGD, so that a step at the highest rate takes 0.001 of the weights with batches of 512."""
 
 NORM_BIAS_RATE = 64.0
 """Learning rate of the biases of batch norm over that of the weights."""
@@ -223,7 +226,7 @@ def _fast(data: Data, first: Standardize, recipe: str) -> Plan:
     rows, (channels, height, width) = len(data), data.x.shape[1:]
     outputs, _, _, metrics = head(data)
     size = SIZES[recipe, "grey" if channels == 1 else "colour"].fitted(rows, (channels, height, width), outputs)
-    batch = even_batch(rows, min(512, max(16, 2 ** round(math.log2(rows / 32)))))
+    batch = even_batch(rows, min(BATCH, max(16, 2 ** round(math.log2(rows / 32)))))
     mirrored = recipe == "best" and channels > 1
 
     def build() -> nn.Module:
@@ -238,8 +241,8 @@ def _fast(data: Data, first: Standardize, recipe: str) -> Plan:
         build,
         nn.CrossEntropyLoss(label_smoothing=SMOOTHING),
         metrics,
-        lr=RATE * batch / 1024,
-        epochs=size.epochs,
+        lr=RATE * math.sqrt(batch / BATCH),
+        epochs=max(size.epochs, math.ceil(FEWEST_STEPS / math.ceil(rows / batch))),
         batch_size=batch,
         optimizer="SGD",
         weight_decay=DECAY,
