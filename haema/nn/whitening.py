@@ -43,7 +43,7 @@ class PatchWhitening(Module):
     Raises:
         ValueError: a size is no integer from 1 upwards.
 
-    Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, arXiv:2404.00498, section 3.1.
+    Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, arXiv:2404.00498, section 3.2.
     """
 
     weight: Tensor

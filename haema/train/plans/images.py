@@ -11,8 +11,8 @@ images, of which a tenth validates, cost
     best      32 x 32 x 3   64, 192, 192    0.165                       12        267
 
 (of the grey ones 60,000). Two cores of 100 GFLOP/s each do some 140 GFLOP/s of it. Fewer images are seen more often,
-epochs = E sqrt(N / rows), at most 60 (or 150 steps); where all that would cost more than the budget of the recipe, epochs and then
-widths are taken back.
+epochs = E sqrt(N / rows), at most 60 unless that is less than 150 steps; where all would cost more than the budget of
+the recipe, epochs and then widths are taken back.
 
     loss      cross entropy with label smoothing 0.2
     optimizer SGD with Nesterov momentum 0.85; weights decay, biases do not; the biases of the norms learn faster
