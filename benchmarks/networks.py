@@ -6,7 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.workloads import CNN, MLP, ResNet, Workload, batch, weights
+from benchmarks.ready import ready
+from benchmarks.workloads import CNN, MLP, Ready, ResNet, Workload, batch, weights
 
 Step = Callable[[int], float]
 """``step(n)`` does n steps and returns the last loss, or of a prediction the sum of the absolute outputs."""
@@ -39,6 +40,8 @@ def residual(nn: Any, a: int, b: int, stride: int) -> Any:
 
 def network(nn: Any, workload: Workload) -> Any:
     """The network of a workload, its layers named as in ``workload.arrays()``."""
+    if isinstance(workload, Ready):
+        return ready(nn, workload)
     layers: list[Any] = []
     match workload:
         case MLP(sizes=sizes):

@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 from benchmarks.networks import Step
-from benchmarks.workloads import CNN, WORKLOADS, Workload
+from benchmarks.workloads import CNN, WORKLOADS, Ready, Workload
 
 SERIES = 5
 SECONDS = 0.15  # about how long one series takes, if a step or a call of several does not take longer
@@ -60,7 +60,7 @@ def peak_memory() -> int:
 
 def losses(peer: Any, workload: Workload, threads: int) -> list[float]:
     """Five losses one by one, and the fifth of five steps at once; without dropout, whose noise is each peer's own."""
-    if isinstance(workload, CNN):
+    if isinstance(workload, (CNN, Ready)):
         workload = dataclasses.replace(workload, dropout=0.0)
     step = peer.build(workload, threads)
     return [*(step(1) for _ in range(5)), peer.build(workload, threads)(5)]

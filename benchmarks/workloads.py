@@ -172,7 +172,78 @@ class ResNet:
         yield from _dense(str(len(self.stages) + 3), self.channels[-1], self.classes)
 
 
-Workload = MLP | CNN | ResNet
+@dataclass(frozen=True)
+class Ready:
+    """A network of ``haema.models``; peers have the same under the same names (``benchmarks.ready``).
+
+    Attributes:
+        network: Its name there: "lenet5", "stack", "fast" or "resnet20".
+        channels: Channels of the image.
+        size: Height and width of the image in pixels.
+        batch: Images per step.
+        widths: Channels of the blocks of "stack" and "fast".
+        dropout: Of "stack".
+    """
+
+    network: str
+    channels: int
+    size: int
+    batch: int
+    widths: tuple[int, ...] = ()
+    dropout: float = 0.1
+    training = True
+    classes = 10
+    at_once = 5
+
+    @property
+    def name(self) -> str:
+        """What the results call it."""
+        widths = f" {'-'.join(map(str, self.widths))}" if self.widths else ""
+        return f"{self.network}{widths}, {self.channels}x{self.size}x{self.size}, batch {self.batch}"
+
+    @property
+    def input(self) -> tuple[int, ...]:
+        """The shape of a batch."""
+        return self.batch, self.channels, self.size, self.size
+
+    def arrays(self) -> Shapes:
+        """Names and shapes of what it consists of."""
+        yield from {"lenet5": self._lenet5, "stack": self._stack, "fast": self._fast, "resnet20": self._resnet20}[
+            self.network
+        ]()
+
+    def _lenet5(self) -> Shapes:
+        yield from _conv("conv1", self.channels, 6, 5)
+        yield from _conv("conv2", 6, 16, 5)
+        for i, (n, m) in enumerate(pairwise((400, 120, 84, self.classes)), 1):
+            yield from _dense(f"fc{i}", n, m)
+
+    def _stack(self) -> Shapes:
+        for i, (a, b) in enumerate(pairwise((self.channels, *self.widths)), 1):
+            yield from _conv(f"block{i}.conv", a, b)
+            yield from _norm(f"block{i}.norm", b)
+        yield from _dense("head", self.widths[-1] * (self.size >> len(self.widths)) ** 2, self.classes)
+
+    def _fast(self) -> Shapes:
+        yield from _conv("whiten", self.channels, 8 * self.channels, 2)
+        for i, (a, b) in enumerate(pairwise((8 * self.channels, *self.widths)), 1):
+            for j, (n, m) in enumerate(((a, b), (b, b)), 1):
+                yield from _conv(f"block{i}.conv{j}", n, m, bias=False)
+                yield from _norm(f"block{i}.norm{j}", m)
+        yield "head.weight", (self.classes, self.widths[-1])
+
+    def _resnet20(self) -> Shapes:
+        yield from _conv("conv1", self.channels, 16, bias=False)
+        yield from _norm("bn1", 16)
+        for i, (before, width) in enumerate(((16, 16), (16, 32), (32, 64)), 1):
+            for j in range(3):
+                for k, a in enumerate((width if j else before, width), 1):
+                    yield from _conv(f"layer{i}.{j}.conv{k}", a, width, bias=False)
+                    yield from _norm(f"layer{i}.{j}.bn{k}", width)
+        yield from _dense("fc", 64, self.classes)
+
+
+Workload = MLP | CNN | ResNet | Ready
 
 WORKLOADS: dict[str, Workload] = {
     "mlp-predict": MLP((64, 32, 10), 1, training=False),
@@ -184,6 +255,10 @@ WORKLOADS: dict[str, Workload] = {
     "cnn": CNN((1, 32, 64), 28, 128),
     "cnn-bn": CNN((1, 32, 64), 28, 128, batch_norm=True),
     "resnet": ResNet((3, 64, 64, 128, 256), 32, 64),
+    "lenet5": Ready("lenet5", 1, 28, 128),
+    "stack": Ready("stack", 1, 28, 128, (32, 64, 128)),
+    "fast": Ready("fast", 3, 32, 256, (32, 64, 128)),
+    "resnet20": Ready("resnet20", 3, 32, 128),
 }
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.networks import Step
-from benchmarks.workloads import Workload
+from benchmarks.workloads import Ready, Workload
 
 MODULE = "jax"
 
@@ -16,6 +16,11 @@ def use_threads(n: int) -> None:
     """Let XLA compute with ``n`` threads; before JAX is imported."""
     os.environ["NPROC"] = str(n)  # the size of XLA's thread pool
     os.environ["JAX_PLATFORMS"] = "cpu"
+
+
+def takes(workload: Workload) -> bool:
+    """All that is written out in plain JAX."""
+    return not isinstance(workload, Ready)
 
 
 def build(workload: Workload, threads: int) -> Step:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.networks import Step
+from benchmarks.peers import jax_jit
 from benchmarks.peers.jax_jit import MODULE, use_threads, version
 from benchmarks.workloads import MLP, ResNet, Workload
 
@@ -19,7 +20,7 @@ __all__ = ["MODULE", "at_once", "build", "takes", "version"]
 
 def takes(workload: Workload) -> bool:
     """Training only: a scan over predictions is a larger batch."""
-    return workload.training
+    return workload.training and jax_jit.takes(workload)
 
 
 def at_once(workload: Workload) -> int:

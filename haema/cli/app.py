@@ -65,6 +65,7 @@ def _plain(value: Any) -> Any:
     "  haema train iris.csv --target species               a table; the column tells the task\n\n"
     "  haema train houses.csv --target price --epochs 200  numbers: a regression\n\n"
     "  haema train photos/ --model cnn                     photos/cat/1.jpg, ...\n\n"
+    "  haema train mnist/ --recipe best                    takes longer, a little more accurate\n\n"
     "  haema train mnist/ --out run1.haema --seed 7        train-images-idx3-ubyte.gz, ...\n\n"
     "  haema train digits --resume                         go on after Ctrl-C or a crash"
 )
@@ -75,7 +76,15 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="mlp, cnn, linear, table. [dim]Default: what suits the data.[/dim]"),
+        typer.Option(
+            metavar="NAME",
+            help="mlp, linear, table; for images fast, cnn, lenet5, stack, vgg, resnet20, resnet18. "
+            "[dim]Default: what suits the data.[/dim]",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="best: takes several times as long, a little more accurate; for images."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="How often all rows are seen.")] = None,
     lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Highest learning rate.")] = None,
@@ -119,8 +128,9 @@ def train(
     from haema.cli.training import train as work
 
     options = TrainOptions(
-        data, target, task, model, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json, eager
-    )
+        data, target, task, model, recipe, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json,
+        eager,
+    )  # fmt: skip
     outcome = work(options)
     show(run_report(outcome), sys.stderr if json else None)
     if json:

@@ -19,6 +19,10 @@ from haema.errors import HaemaError, InputError
 __all__ = ["Scores", "fingerprint", "outputs_of", "prepared", "probabilities_of", "scored", "trivial_of"]
 
 
+PORTION = 1_000_000
+"""Numbers of the inputs that go through a model at once."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """How good predictions are.
@@ -65,18 +69,10 @@ def outputs_of(model: Any, data: Data, path: str) -> np.ndarray:
     Raises:
         InputError: the model does not take the data, or gives what is not finite.
     """
-    from haema.creation import from_numpy
-    from haema.train.step import evaluating
-
     size = max(1, math.prod(data.x.shape[1:]))
-    step = max(16, min(1024, 4_000_000 // size))
-    parts = []
+    step = max(16, min(1024, PORTION // size))
     try:
-        with evaluating(model):
-            for i in range(0, len(data.x), step):
-                x = np.ascontiguousarray(data.x[i : i + step])
-                parts.append(model(from_numpy(x)).numpy())
-        outputs = np.concatenate(parts)
+        outputs = np.concatenate(_outputs(model, data.x, step))
     except (InputError, MemoryError):
         raise
     except (HaemaError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -91,6 +87,32 @@ def outputs_of(model: Any, data: Data, path: str) -> np.ndarray:
     if len(bad):
         raise InputError(f"{path} gives {outputs[bad[0]][0]} for row {bad[0]} of {data.source}; train it anew")
     return outputs
+
+
+def _outputs(model: Any, x: np.ndarray, step: int) -> list[np.ndarray]:
+    """The outputs, so many rows at a time; many portions are compiled, unless the model cannot be."""
+    from haema.creation import from_numpy
+    from haema.train.engine import MANY, eager_by_wish
+    from haema.train.step import evaluating
+
+    parts: list[np.ndarray] = []
+    run = model
+    if len(x) >= MANY * step and not eager_by_wish():
+        from haema.compiler import compile
+
+        run = compile(model)
+    with evaluating(model):
+        while (done := step * len(parts)) < len(x):
+            rows = from_numpy(np.ascontiguousarray(x[done : done + step]))
+            try:
+                y = (run if len(rows) == step else model)(rows)
+            except HaemaError:
+                if run is model:
+                    raise
+                run = model
+                continue
+            parts.append(y.numpy())
+    return parts
 
 
 def probabilities_of(outputs: np.ndarray, card: Card, path: str) -> np.ndarray:

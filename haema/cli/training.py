@@ -44,6 +44,7 @@ class TrainOptions:
     target: str | None = None
     task: str | None = None
     model: str | None = None
+    recipe: str | None = None
     epochs: int | None = None
     lr: float | None = None
     batch_size: int | None = None
@@ -61,10 +62,12 @@ class TrainOptions:
         Raises:
             InputError: one is out of its range.
         """
-        from haema.train.plans import MODELS
+        from haema.train.plans import MODELS, RECIPES
 
         if self.model is not None and self.model not in MODELS:
             raise InputError(f"--model is {self.model!r}, which is unknown; {suggest(self.model, MODELS)}")
+        if self.recipe is not None and self.recipe not in RECIPES:
+            raise InputError(f"--recipe is {self.recipe!r}, which is unknown; {suggest(self.recipe, RECIPES)}")
         if self.task not in (None, "classification", "regression"):
             raise InputError(f"--task is {self.task!r}, where 'classification' or 'regression' is right")
         for name, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
@@ -82,7 +85,8 @@ class TrainOptions:
     def words(self) -> str:
         """The command that goes on with this run."""
         words = ["haema", "train", self.data]
-        for name in ("target", "task", "model", "epochs", "lr", "batch_size", "validation", "out", "time_limit"):
+        named = ("target", "task", "model", "recipe", "epochs", "lr", "batch_size", "validation", "out", "time_limit")
+        for name in named:
             value = getattr(self, name)
             if value is not None:
                 words += [f"--{name.replace('_', '-')}", str(value)]
@@ -101,6 +105,7 @@ class TrainOptions:
             "target": self.target,
             "task": self.task,
             "model": plan.model,
+            "recipe": plan.recipe,
             "epochs": plan.epochs,
             "lr": plan.lr,
             "batch-size": plan.batch_size,
@@ -295,7 +300,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
     from haema.train.plans import plan_for
 
     hm.manual_seed(options.seed)
-    plan = plan_for(parts.train, options.model, options.epochs, options.lr, options.batch_size)
+    plan = plan_for(parts.train, options.model, options.epochs, options.lr, options.batch_size, options.recipe)
     model = plan.build()
     learner = plan.learner(model)
     train_part = plan.training_part(parts.train, model)
@@ -321,10 +326,11 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
     trainer = Trainer(
         learner,
         plan.loss,
-        plan.make_optimizer,
+        plan.make_optimizer(learner),
         plan.training_metrics(),
         seed=options.seed,
         task=parts.train.task,
+        average=plan.average,
         compile=False if options.eager else None,
     )
     try:

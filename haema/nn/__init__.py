@@ -57,7 +57,7 @@ from haema.nn.containers import ModuleDict, ModuleList, ParameterDict, Parameter
 from haema.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Fold, Unfold
 from haema.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, GaussianNoise
 from haema.nn.embedding import Embedding, EmbeddingBag
-from haema.nn.linear import Bilinear, Identity, Linear
+from haema.nn.linear import Bilinear, Identity, Linear, Scale
 from haema.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -74,6 +74,7 @@ from haema.nn.loss import (
     RMSELoss,
     SmoothL1Loss,
 )
+from haema.nn.mirror import MirrorAverage
 from haema.nn.module import IncompatibleKeys, Module, StateDictError
 from haema.nn.normalization import (
     BatchNorm1d,
@@ -120,6 +121,7 @@ from haema.nn.pooling import (
     StochasticPool2d,
 )
 from haema.nn.preprocessing import MinMaxScale, PrepareTable, RestoreScale, Standardize
+from haema.nn.residual import BasicBlock
 from haema.nn.shape import Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, UpsamplingNearest2d
 from haema.nn.summary import summary
 from haema.nn.tables import (
@@ -134,6 +136,7 @@ from haema.nn.tables import (
     TableNet,
     TargetStatistics,
 )
+from haema.nn.whitening import PatchWhitening
 
 __all__ = [
     "build", "describe", "register",
@@ -141,7 +144,8 @@ __all__ = [
     "Parameter",
     "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential",
     "Perceptron",
-    "Bilinear", "Identity", "Linear",
+    "Bilinear", "Identity", "Linear", "Scale",
+    "BasicBlock", "MirrorAverage", "PatchWhitening",
     "Embedding", "EmbeddingBag",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold",
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d",

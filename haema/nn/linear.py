@@ -11,7 +11,7 @@ from haema.nn._factory import empty_parameter, sizes
 from haema.nn.module import Module
 from haema.tensor import Tensor
 
-__all__ = ["Bilinear", "Identity", "Linear"]
+__all__ = ["Bilinear", "Identity", "Linear", "Scale"]
 
 
 class Identity(Module):
@@ -117,3 +117,21 @@ class Bilinear(Module):
             f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
             f"out_features={self.out_features}, bias={self.bias is not None}"
         )
+
+
+class Scale(Module):
+    """y = factor x, with a factor that is given and not learned.
+
+    Args:
+        factor: A number.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * self.factor
+
+    def extra_repr(self) -> str:
+        return f"{self.factor:.6g}"

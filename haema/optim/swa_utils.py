@@ -63,9 +63,30 @@ def _for_all(one: Average) -> AverageAll:
     return average
 
 
-def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageAll:
-    """``get_ema_avg_fn`` for lists, in place."""
-    return _for_all(get_ema_avg_fn(decay))
+def get_ema_multi_avg_fn(decay: float = 0.999, *, warmup: bool = False) -> AverageAll:
+    """``get_ema_avg_fn`` for lists, in place.
+
+    Args:
+        decay: Weight of the past, from 0 to 1. Default: 0.999.
+        warmup: Let the n-th average decay by min(decay, (1 + n) / (10 + n)) only, so that the first values are soon
+            forgotten, and take whole numbers as they are. Default: False.
+
+    Raises:
+        InputError: ``decay`` is not from 0 to 1.
+    """
+    plain = _for_all(get_ema_avg_fn(decay))
+    if not warmup:
+        return plain
+
+    def average(averages: Sequence[Tensor], values: Sequence[Tensor], n: Tensor) -> None:
+        share = 1 - ((n + 1) / (n + 10)).clamp(max=decay)
+        for a, x in zip(averages, values, strict=True):
+            if a.dtype.kind == "f":
+                a.add_((x - a) * share.to(a.dtype))
+            else:
+                a.copy_(x)
+
+    return average
 
 
 def get_swa_multi_avg_fn() -> AverageAll:

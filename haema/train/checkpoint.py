@@ -115,7 +115,7 @@ def write(path: str, run: Run) -> None:
     """Write the state of a run to a file."""
     from haema import io
 
-    state = {"format": FORMAT, "version": VERSION, **run.capture(), "history": run.history.to_json()}
+    state = {"format": FORMAT, "version": VERSION, **run.saved(), "history": run.history.to_json()}
     state |= {"targets": run.targets.to_json(), "identity": run.identity}
     io.save_checkpoint(state, path)
 

@@ -165,23 +165,31 @@ class Engine:
     # -- measuring ------------------------------------------------------------------
 
     def measure(
-        self, x: tuple[Tensor, ...], y: Tensor, w: Tensor | None, truth: np.ndarray, compiled: bool = True
+        self,
+        x: tuple[Tensor, ...],
+        y: Tensor,
+        w: Tensor | None,
+        truth: np.ndarray,
+        compiled: bool = True,
+        averaged: bool = False,
     ) -> Part:
-        """Loss and outputs of a batch, of a model in evaluation mode."""
+        """Loss and outputs of a batch, of a model in evaluation mode, or of its average over the training."""
         if self.compiled and compiled:
-            found = self._attempt("measure", lambda program: program(x, y, w, self._form))
+            found = self._attempt("measure", lambda program: program(x, y, w, self._form, averaged))
             if found is not None:
                 return _part(found[0], found[1], truth, w)
-        output = self.step.model(*x)
+        output = self.step.measured(averaged)(*x)
         part = _part(self.step.objective(output, y, w), output, truth, w)
         self._tell()
         return part
 
-    def measure_rows(self, source: Rows, rows: np.ndarray) -> Part | None:
+    def measure_rows(self, source: Rows, rows: np.ndarray, averaged: bool = False) -> Part | None:
         """Loss and outputs of the batches ``rows``, (steps, batch); None where that can only be done eagerly."""
         if not self.compiled:
             return None
-        found = self._attempt("measure", lambda program: program.loop(source.x, source.y, source.w, self._form, rows))
+        found = self._attempt(
+            "measure", lambda program: program.loop(source.x, source.y, source.w, self._form, averaged, rows)
+        )
         if found is None:
             return None
         w = None if source.w is None else source.w.numpy()[rows]
@@ -234,9 +242,9 @@ class Engine:
 
         return self._watched(work)
 
-    def _measure(self, x: tuple[Tensor, ...], y: Tensor, w: Tensor | None, form: int) -> Any:
+    def _measure(self, x: tuple[Tensor, ...], y: Tensor, w: Tensor | None, form: int, averaged: bool) -> Any:
         def work() -> Any:
-            output = self.step.model(*x)
+            output = self.step.measured(averaged)(*x)
             return self.step.objective(output, y, w), output
 
         return self._watched(work)

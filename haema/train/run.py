@@ -62,7 +62,7 @@ class Run:
         identity: dict[str, Any],
     ) -> None:
         self.engine, self.step, self.source, self.valid = engine, engine.step, source, valid
-        self.model, self.optimizer = self.step.model, self.step.optimizer
+        self.model, self.optimizer, self.average = self.step.model, self.step.optimizer, self.step.average
         self.metrics, self.targets, self.link, self.history = metrics, targets, link, history
         given = list(callbacks)
         if not any(isinstance(c, StopOnNonFinite) for c in given):
@@ -86,6 +86,7 @@ class Run:
         self.identity = identity
         self._generators = _generators(self.model, source)
         self._good: dict[str, Any] = {}
+        self._over = False
 
     # -- what callbacks use ------------------------------------------------------------------
 
@@ -111,8 +112,8 @@ class Run:
         column[-1] = float(value)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """A copy of the model's state."""
-        return {name: np.array(x.detach().numpy()) for name, x in self.model.state_dict().items()}
+        """A copy of the state of the model as it is measured: where weights are averaged, that of the average."""
+        return _state(self.step.measured(self.average is not None))
 
     def load_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Put the model into a state that ``weights`` gave."""
@@ -129,12 +130,15 @@ class Run:
         Returns:
             The history.
 
-        Whatever ends it, the model is as after the last finished epoch.
+        Whatever ends it, the model is as after the last finished epoch; where weights are averaged, it then has the
+        averages.
         """
         training = [(module, module.training) for module in self.model.modules()]
         if not self.model.training:
             self.model.train()
         self.history.interrupted, self.history.stopped = False, None
+        if self.average is not None:
+            self.average.n_averaged.zero_()
         try:
             for callback in self.callbacks:
                 callback.on_fit_begin(self)
@@ -153,6 +157,9 @@ class Run:
         finally:
             self.history.stopped = self.stopped
             self.optimizer.zero_grad()
+            self._over = True
+            if self.average is not None and self.average.n_averaged.item():
+                self.load_weights(self.weights())
             for callback in self.callbacks:
                 callback.on_fit_end(self)
             for module, mode in training:
@@ -189,7 +196,10 @@ class Run:
         self.logs = sums.logs(self.targets, self.link)
         if self.valid is not None:
             size = max(self.batch_size, 256)
-            found = evaluate_source(self.engine, self.metrics, self.valid, size, self.targets, self.link)
+            averaged = self.average is not None
+            found = evaluate_source(
+                self.engine, self.metrics, self.valid, size, self.targets, self.link, averaged=averaged
+            )
             self.logs |= {f"val_{name}": value for name, value in found.items()}
         self.logs |= {"lr": self.lr, "seconds": time.perf_counter() - start}
         self.history.append(self.logs)
@@ -242,7 +252,8 @@ class Run:
             "steps": self.steps,
             "stopped": self.stopped if self._final else None,
             "rows_of_history": len(self.history),
-            "model": self.weights(),
+            "model": _state(self.model),
+            "average": None if self.average is None else _state(self.average),
             "optimizer": self.optimizer.state_dict(),
             "generators": [g.get_state().numpy() for g in self._generators],
             "callbacks": {key: c.state_dict() for key, c in named_callbacks(self.callbacks).items()},
@@ -261,6 +272,8 @@ class Run:
         self.history.values = {name: v[:rows] for name, v in self.history.values.items() if rows}
         self.logs = self.history.last()
         self.load_weights(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         for generator, numbers in zip(self._generators, state["generators"], strict=True):
             generator.set_state(tensor(numbers, dtype=np.int64))
@@ -272,8 +285,12 @@ class Run:
         """Return to the end of the last finished epoch."""
         self.restore(self._good)
 
+    def saved(self) -> dict[str, Any]:
+        """What a checkpoint holds: the present state, or once the training is over that after its last epoch."""
+        return self._good if self._over and self._good else self.capture()
+
     def save(self, path: str) -> None:
-        """Write a checkpoint of the present state; see `haema.train.checkpoint`."""
+        """Write a checkpoint; see `haema.train.checkpoint`."""
         from haema.train.checkpoint import write
 
         write(path, self)
@@ -307,6 +324,11 @@ class _Schedule:
                 group.update(options)
             for _ in range(steps):
                 self.step()
+
+
+def _state(model: Any) -> dict[str, np.ndarray]:
+    """A copy of a module's state."""
+    return {name: np.array(x.detach().numpy()) for name, x in model.state_dict().items()}
 
 
 def named_callbacks(callbacks: Sequence[Callback]) -> dict[str, Callback]:

@@ -23,7 +23,7 @@ __all__ = ["Step", "Sums", "evaluate_source", "evaluating"]
 
 
 class Step:
-    """Forward, loss, backward, clipping, update: one function of tensors.
+    """Forward, loss, backward, clipping, update, averaging: one function of tensors.
 
         theta <- update(theta, clip(d loss(model(x), y, w) / d theta))
 
@@ -38,6 +38,7 @@ class Step:
         optimizer: Updates the model's parameters.
         clip_norm: Bound for the norm of all gradients together, or None.
         clip_value: Bound for each gradient's size, or None.
+        average: An `AveragedModel` that takes the weights in after each update, or None.
 
     Raises:
         InputError: two layers mix samples.
@@ -50,15 +51,20 @@ class Step:
         optimizer: Any,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        average: Any = None,
     ) -> None:
-        self.given = (model, objective, optimizer, clip_norm, clip_value)
+        self.given = (model, objective, optimizer, clip_norm, clip_value, average)
         self.model, self.objective, self.optimizer = model, objective, optimizer
-        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.clip_norm, self.clip_value, self.average = clip_norm, clip_value, average
         mixers = [m for m in model.modules() if isinstance(m, Mixing)]
         if len(mixers) > 1:
             raise InputError(f"the model mixes samples in {len(mixers)} layers; one nn.MixUp or nn.CutMix is right")
         self._mixer = mixers[0] if mixers else None
         self._learned = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def measured(self, averaged: bool) -> Any:
+        """The model, or its average over the training."""
+        return self.average.module if averaged else self.model
 
     def __call__(self, x: tuple[Tensor, ...], y: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
         """Train on a batch; its loss and the model's output before the update."""
@@ -71,6 +77,8 @@ class Step:
         if self.clip_norm is not None:
             clip_grad_norm_(self._learned, self.clip_norm)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         return loss.detach(), output.detach()
 
 
@@ -124,23 +132,35 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def evaluate_source(
-    engine: Engine, metrics: list[Metric], source: Source, batch_size: int, targets: Targets, link: str, least: int = 1
+    engine: Engine,
+    metrics: list[Metric],
+    source: Source,
+    batch_size: int,
+    targets: Targets,
+    link: str,
+    least: int = 1,
+    averaged: bool = False,
 ) -> dict[str, float]:
-    """The mean loss and the metrics of a model on all rows of a source; fewer batches than ``least`` run eagerly."""
+    """The mean loss and the metrics of a model on all rows of a source.
+
+    Args:
+        least: Fewer batches of one size than this run eagerly.
+        averaged: Measure the average of the model over its training instead.
+    """
     sums = Sums(engine.step.objective, metrics)
-    with evaluating(engine.step.model):
+    with evaluating(engine.step.measured(averaged)):
         if isinstance(source, Rows):
             for rows in cut(np.arange(source.length), batch_size):
                 if rows is None or not len(rows):
                     continue
                 index = np.atleast_2d(rows)
-                part = engine.measure_rows(source, index) if len(index) >= least else None
+                part = engine.measure_rows(source, index, averaged) if len(index) >= least else None
                 if part is not None:
                     sums.add(part)
                     continue
                 for some in index:
-                    sums.add(engine.measure(*source.take(some), compiled=False))
+                    sums.add(engine.measure(*source.take(some), compiled=False, averaged=averaged))
         else:
             for k, batch in enumerate(source.batches(batch_size, shuffle=False), 1):
-                sums.add(engine.measure(*batch, compiled=k >= least))
+                sums.add(engine.measure(*batch, compiled=k >= least, averaged=averaged))
     return sums.logs(targets, link)

@@ -15,6 +15,7 @@ import numpy as np
 
 from haema import random
 from haema.errors import HaemaError, InputError, suggest
+from haema.train.averaging import make_average
 from haema.train.callbacks import Callback
 from haema.train.checkpoint import Checkpoint, check_identity, model_fingerprint, read
 from haema.train.engine import MANY, Engine, eager_by_wish, outputs_of
@@ -55,6 +56,9 @@ class Trainer:
         clip_value: Bound each gradient to [-clip_value, clip_value]; default: no bound.
         class_weight: "balanced" (N / (C N_c) for class c), a dict from classes to weights, or one weight per class;
             default: all 1. It counts in the training loss and in the validation loss, not in metrics.
+        average: Decay of an exponential moving average of the weights and of running statistics, such as 0.999, with
+            which the model is validated, and which it has after ``fit``; or an ``AveragedModel`` of the model. A
+            further ``fit`` goes on from the averages. Default: no average.
         task: "classification" or "regression", where the data would tell otherwise.
         compile: Whether steps run as one compiled program; what cannot be compiled runs eagerly after all, and
             ``fit`` says so. False: eagerly, operation by operation. Default: True, unless the environment has
@@ -82,6 +86,7 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         class_weight: Any = None,
+        average: Any = None,
         task: str | None = None,
         compile: bool | None = None,
     ) -> None:
@@ -102,6 +107,8 @@ class Trainer:
         self.optimizer = make_optimizer(optimizer, model, lr)
         self.seed, self.clip_norm, self.clip_value, self.class_weight = seed, clip_norm, clip_value, class_weight
         self.task = task
+        self.average = make_average(average, model)
+        self._decay = average if average is None or average is not self.average else "given"
         self.compile = not eager_by_wish() if compile is None else bool(compile)
         self._made: Engine | None = None
         self.history = History()
@@ -167,7 +174,7 @@ class Trainer:
     @property
     def engine(self) -> Engine:
         """What carries out steps; it keeps its programs from one ``fit`` to the next."""
-        given = (self.model, self.objective, self.optimizer, self.clip_norm, self.clip_value)
+        given = (self.model, self.objective, self.optimizer, self.clip_norm, self.clip_value, self.average)
         made = self._made
         if made is None or made.step.given != given or (made.reason == "") == self.compile:
             made = self._made = Engine(Step(*given), self.compile)
@@ -322,6 +329,7 @@ class Trainer:
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
             "class_weight": weight,
+            "average": self._decay,
             "callbacks": {k: c.settings() for k, c in named_callbacks(callbacks).items() if c.steers},
         }
 

@@ -88,7 +88,7 @@ def test_folder_of_images_and_cnn(cli, tmp_path):
         for i in range(10):
             pixels = rng.integers(level - 30, level + 30, (12, 10, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
-    r = cli("train", "photos", "--epochs", "6", "--lr", "0.003", "--json")
+    r = cli("train", "photos", "--epochs", "40", "--json")
     assert r.status == 0, r.err
     assert r.json["value"] == 1.0
     assert r.json["classes"] == ["dark", "light"]
@@ -96,6 +96,19 @@ def test_folder_of_images_and_cnn(cli, tmp_path):
     rows = r.out.splitlines()
     assert rows[0] == "file,prediction,p(dark),p(light)"
     assert rows[1].startswith("0.png,light,")
+
+
+def test_named_network_and_best_recipe(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = (rng.integers(0, 60, (60, 1, 12, 12)) + 150 * y[:, None, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "shades.npz", x=x, y=y)
+    r = cli("train", "shades.npz", "--model", "lenet5", "--recipe", "best", "--epochs", "5")
+    assert r.status == 0, r.err
+    assert "lenet5" in r.out
+    assert "recipe best" in r.out
+    assert "recipe best" in cli("inspect", "shades.haema").out
+    assert cli("evaluate", "shades.haema", "shades.npz", "--json").json["value"] == 1.0
 
 
 def test_folder_of_idx_files_with_its_own_test_part(cli, tmp_path):

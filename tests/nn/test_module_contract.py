@@ -26,6 +26,7 @@ NUMBERS = {  # what a constructor needs, by the name of the argument
     "threshold": 0.1, "dim": 0, "scale_factor": 2, "unflattened_size": (2, 3), "mean": [0.5, 1.5], "std": [1.0, 2.0],
     "low": [0.0, 1.0], "high": [1.0, 3.0], "degrees": 10, "size": 4, "images": 5, "eigenvalues": [0.1, 0.2],
     "eigenvectors": [[0.6, 0.8], [-0.8, 0.6]],
+     "factor": 0.5, "inplanes": 3, "planes": 3,
 }  # fmt: skip
 
 ARGUMENTS = {  # where that is not enough
@@ -38,6 +39,7 @@ ARGUMENTS = {  # where that is not enough
     "CrossEntropyLoss": [hm.tensor([1.0, 2.0])],
     "NLLLoss": [hm.tensor([1.0, 2.0])],
     "BCEWithLogitsLoss": [hm.tensor([1.0, 2.0])],
+    "MirrorAverage": [nn.Linear(2, 3)],
     "Upsample": [None, 2],
     "UpsamplingNearest2d": [None, 2],
     "TestTimeAugmentation": [nn.Linear(2, 3)],

@@ -356,3 +356,46 @@ def refusals(T, rng):
         "embedding": refused(lambda: nn.Embedding(3, 2)(T.tensor([3]))),
         "embedding type": refused(lambda: nn.Embedding(3, 2)(T.tensor([1.0]))),
     }
+
+
+# -- the residual block, which PyTorch has in torchvision only; so it is written out here
+
+
+def _block(T, inplanes, planes, stride, downsample):
+    nn = T.nn
+    if hasattr(nn, "BasicBlock"):
+        return nn.BasicBlock(inplanes, planes, stride, downsample)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv2d(inplanes, planes, 3, stride, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(planes)
+            self.relu = nn.ReLU()
+            self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(planes)
+            self.downsample = downsample
+
+        def forward(self, x):
+            y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+            return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+    return Block()
+
+
+def _block_results(T, rng, block, *shape):
+    result = _run(T, rng, block, shape)
+    del result["repr"]
+    return result | {"mean": block.bn2.running_mean, "var": block.bn2.running_var}
+
+
+@case(tolerance=10)  # sums of some hundred products of float32
+def basic_block(T, rng):
+    return _block_results(T, rng, _block(T, 3, 3, 1, None), 4, 3, 6, 5)
+
+
+@case(tolerance=10)
+def basic_block_stride(T, rng):
+    nn = T.nn
+    past = nn.Sequential(nn.Conv2d(3, 5, 1, 2, bias=False), nn.BatchNorm2d(5))
+    return _block_results(T, rng, _block(T, 3, 5, 2, past), 4, 3, 7, 6)

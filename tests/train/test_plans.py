@@ -25,10 +25,14 @@ def test_digits_get_the_mlp():
     assert plan.hyperparameters()["schedule"] == "OneCycleLR"
 
 
-def test_images_large_or_in_colour_get_the_cnn():
-    assert plan_for(images(h=33)).model == "cnn"
-    assert plan_for(images(c=3)).model == "cnn"
-    assert plan_for(images(h=32, w=32)).model == "mlp"
+def test_images_get_their_network_by_size_and_colour():
+    assert plan_for(images(h=16, w=16)).model == "mlp"
+    assert plan_for(images(h=17, w=16)).model == "fast"
+    assert plan_for(images(c=3)).model == "fast"
+    assert plan_for(images(c=3, h=7)).model == "cnn"
+    assert plan_for(images(c=3, h=64, w=64)).model == "fast"
+    assert plan_for(images(c=3, h=64, w=65)).model == "cnn"
+    assert plan_for(images(h=28, w=28), "mlp").model == "mlp"
 
 
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (2, 3), (5, 4), (16, 7), (28, 28)])
@@ -72,7 +76,12 @@ def test_refusals():
     flat = Data("arrays", np.ones(3), np.arange(3.0), None, None, "regression", "flat.npz")
     for arguments, part in (
         ({"data": Data("images", digits.x)}, "no target"),
-        ({"data": digits, "model": "resnet"}, "there are 'mlp', 'cnn', 'linear'"),
+        ({"data": digits, "model": "renset18"}, "did you mean 'resnet18'"),
+        ({"data": digits, "recipe": "bets"}, "did you mean 'best'"),
+        ({"data": digits, "recipe": "best"}, "recipe 'best' is for convolutional networks"),
+        ({"data": table, "recipe": "best"}, "recipe 'best' is for convolutional networks"),
+        ({"data": table, "model": "resnet20"}, "model 'resnet20' is for images"),
+        ({"data": images(h=7), "model": "lenet5"}, "8 pixels or more"),
         ({"data": digits, "epochs": 0}, "epochs is 0"),
         ({"data": digits, "batch_size": -1}, "batch_size is -1"),
         ({"data": digits, "lr": float("nan")}, "lr is nan"),

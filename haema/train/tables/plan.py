@@ -31,14 +31,14 @@ from haema.creation import from_numpy, tensor
 from haema.data import Data
 from haema.errors import InputError
 from haema.nn.tables import TableNet
-from haema.train.plans import Plan
+from haema.train.plans.plan import Plan, even_batch
 from haema.train.tables.learning import KeepBest, MembersLoss
 from haema.train.tables.preparing import Prepared, fold_numbers, prepare_table
 
 if TYPE_CHECKING:
     from haema.train.callbacks import Callback
 
-__all__ = ["TablePlan", "even_batch", "table_plan"]
+__all__ = ["TablePlan", "table_plan"]
 
 
 Numbers = tuple[float, ...]
@@ -85,10 +85,10 @@ class TablePlan(Plan):
     def training_metrics(self) -> tuple[str, ...]:
         return ()
 
-    def make_optimizer(self, parameters: Any) -> Any:
+    def make_optimizer(self, model: Any) -> Any:
         from haema import optim
 
-        parameters = list(parameters)
+        parameters = list(model.parameters())
         half = len(parameters) // 2  # those of the smooth networks come first, and both kinds have equally many
         groups = []
         for kind, rate in ((parameters[:half], self.lr), (parameters[half:], self.lr * self.stepwise_rate)):
@@ -211,11 +211,3 @@ def _moments(data: Data) -> tuple[Numbers, Numbers]:
 def _scaled(y: np.ndarray, center: Numbers, scale: Numbers) -> np.ndarray:
     """The numbers standardised, (N, K)."""
     return (y.reshape(len(y), -1) - np.asarray(center)) / np.asarray(scale)
-
-
-def even_batch(rows: int, size: int) -> int:
-    """A batch size near ``size`` whose last batch is whole, or nearly so: a few rows alone would shake the weights."""
-    if rows <= size:
-        return rows
-    choices = range(max(1, math.floor(0.8 * size)), min(rows, math.ceil(1.25 * size)) + 1)
-    return min(choices, key=lambda b: (-rows % b / b, abs(b - size)))

@@ -61,9 +61,9 @@ def learn_table(
     if epochs is not None:
         plan = replace(plan, epochs=epochs)
     model = plan.build()
-    trainer = Trainer(
-        plan.learner(model), loss=plan.loss, optimizer=plan.make_optimizer, metrics=(), seed=seed, task=data.task
-    )
+    learner = plan.learner(model)
+    optimizer = plan.make_optimizer(learner)
+    trainer = Trainer(learner, loss=plan.loss, optimizer=optimizer, metrics=(), seed=seed, task=data.task)
     trainer.fit(
         plan.training_part(data, model),
         epochs=plan.epochs,

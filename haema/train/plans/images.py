@@ -1,0 +1,289 @@
+"""The plans for images.
+
+`haema.models.fast`, for classes: how wide it is and how often it sees the images depends on how many there are and on
+what a step costs. One image costs 3 times its forward pass, which takes 2 operations per multiplication; so 50,000
+images, of which a tenth validates, cost
+
+    recipe    images        widths          GFLOP an image, forward     epochs    TFLOP in all
+    default   28 x 28 x 1   16, 32, 64      0.0067                      9         10
+    best      28 x 28 x 1   32, 64, 128     0.023                       18        68
+    default   32 x 32 x 3   32, 64, 128     0.040                       10        54
+    best      32 x 32 x 3   64, 192, 192    0.165                       12        267
+
+(of the grey ones 60,000). Two cores of 100 GFLOP/s each do some 140 GFLOP/s of it. Fewer images are seen more often,
+epochs = E sqrt(N / rows), at most 60 unless that is less than 150 steps; where all would cost more than the budget of
+the recipe, epochs and then widths are taken back.
+
+    loss      cross entropy with label smoothing 0.2
+    optimizer SGD with Nesterov momentum 0.85; weights decay, biases do not; the biases of the norms learn faster
+    rate      up and down along straight lines: 0.2, at 23 % of the steps 1, at the end 0.07 times the highest
+    weights   their average over the last half epoch or so is what validates and predicts
+    best      predicts with the image and its mirror image, if it has colour
+
+Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, arXiv:2404.00498, section 3 and appendix,
+with smaller widths and batches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from haema import nn
+from haema.autograd import no_grad
+from haema.creation import from_numpy
+from haema.data import Data
+from haema.models import MODELS, fast
+from haema.models.common import LEAST, image
+from haema.models.fast import multiply_adds
+from haema.nn.preprocessing import Standardize
+from haema.train.plans.plan import Plan, check_size, effort, even_batch, head
+
+if TYPE_CHECKING:
+    from haema.train.callbacks import Callback
+
+__all__ = ["MOST_PIXELS", "ImagePlan", "Size", "augmentation_for", "image_plan"]
+
+MOST_PIXELS = 64 * 64
+"""Images of more pixels than this are not for the fast network."""
+
+MOST_EPOCHS = 60
+FEWEST_EPOCHS = 6
+FEWEST_STEPS = 150
+"""Of a training with so few images that they are one batch or a few."""
+
+PATCHED = 5000
+"""Images from whose patches the first convolution is computed."""
+
+SMOOTHING = 0.2
+MOMENTUM = 0.85
+RATE, BATCH = 0.75, 512
+"""Highest learning rate for batches of so many images, of a loss averaged over them; RATE sqrt(n / BATCH) for n."""
+
+DECAY = 1.33e-3
+"""Weight decay of SGD, so that a step at the highest rate takes 0.001 of the weights with batches of 512."""
+
+NORM_BIAS_RATE = 64.0
+"""Learning rate of the biases of batch norm over that of the weights."""
+
+FIRST_RATE, LAST_RATE, PEAK = 0.2, 0.07, 0.23
+"""First and last learning rate over the highest, and the share of the steps before that."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a recipe of the fast network does.
+
+    Fields:
+        widths: Channels of the blocks.
+        epochs: How often ``rows`` images are seen.
+        rows: The number of images that this was chosen for.
+        budget: Operations in all, at most.
+    """
+
+    widths: tuple[int, ...]
+    epochs: int
+    rows: int
+    budget: float
+
+    def fitted(self, rows: int, shape: tuple[int, int, int], classes: int) -> Size:
+        """The same for so many images of (channels, height, width)."""
+        widths, epochs = self.widths, min(max(round(self.epochs * math.sqrt(self.rows / rows)), 1), MOST_EPOCHS)
+        while 6.0 * multiply_adds(shape[0], shape[1:], classes, widths) * rows * epochs > self.budget:
+            if epochs > FEWEST_EPOCHS:
+                epochs -= 1
+            elif widths[0] > 8:
+                widths = tuple(max(8, w * 3 // 4 // 8 * 8) for w in widths)
+            elif epochs > 1:
+                epochs -= 1
+            else:
+                break
+        return replace(self, widths=widths, epochs=epochs)
+
+
+SIZES = {
+    ("default", "grey"): Size((16, 32, 64), 9, 54_000, 12e12),
+    ("best", "grey"): Size((32, 64, 128), 18, 54_000, 75e12),
+    ("default", "colour"): Size((32, 64, 128), 10, 45_000, 60e12),
+    ("best", "colour"): Size((64, 192, 192), 12, 45_000, 300e12),
+}
+
+
+@dataclass(frozen=True)
+class ImagePlan(Plan):
+    """A plan for images: batches of images as they come, which the network itself augments, standardises and looks at.
+
+    Fields beside those of `Plan`:
+        widths: Channels of the fast network; empty for others.
+        label_smoothing: Of the cross entropy.
+        norm_bias_rate: Learning rate of the biases of norms over that of the weights.
+    """
+
+    widths: tuple[int, ...] = ()
+    label_smoothing: float = 0.0
+    norm_bias_rate: float = 1.0
+
+    def make_optimizer(self, model: Any) -> Any:
+        from haema import optim
+
+        groups = self._groups(model)
+        if self.optimizer == "SGD":
+            return optim.SGD(groups, lr=self.lr, momentum=MOMENTUM, nesterov=True)
+        return getattr(optim, self.optimizer)(groups, lr=self.lr)
+
+    def _groups(self, model: Any) -> list[dict[str, Any]]:
+        """Weights, which decay; biases and what norms learn, which do not; biases of norms where these have a rate."""
+        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and self.norm_bias_rate != 1.0]
+        biases = {id(m.bias) for m in norms}
+        kinds: tuple[list[Any], ...] = ([], [], [])
+        for p in model.parameters():
+            if p.requires_grad:
+                kinds[2 if id(p) in biases else 1 if p.ndim == 1 else 0].append(p)
+        found = zip(kinds, self._rates(), (self.weight_decay, 0.0, 0.0), strict=True)
+        return [{"params": kind, "lr": rate, "weight_decay": decay} for kind, rate, decay in found if kind]
+
+    def _rates(self) -> list[float]:
+        return [self.lr, self.lr, self.lr * self.norm_bias_rate]
+
+    def schedule(self, rows: int) -> Callback:
+        from haema.train.schedule import LearningRateSchedule
+
+        if self.optimizer != "SGD":
+            return super().schedule(rows)
+        steps = max(2, self.epochs * math.ceil(rows / self.batch_size))
+        return LearningRateSchedule(
+            "OneCycleLR",
+            per="step",
+            max_lr=self._rates(),
+            total_steps=steps,
+            pct_start=PEAK,
+            anneal_strategy="linear",
+            div_factor=1 / FIRST_RATE,
+            final_div_factor=FIRST_RATE / LAST_RATE,
+            cycle_momentum=False,
+        )
+
+    def hyperparameters(self) -> dict[str, Any]:
+        own: dict[str, Any] = {"label_smoothing": self.label_smoothing, "average": self.average, "mirrored": self.tta}
+        if self.widths:
+            own |= {"widths": list(self.widths), "momentum": MOMENTUM, "norm_bias_rate": self.norm_bias_rate}
+        return {**super().hyperparameters(), **own}
+
+
+def augmentation_for(data: Data, recipe: str) -> list[nn.Module]:
+    """The layers that make new images of the training images, for the beginning of the network.
+
+    Grey images are turned, shifted, zoomed and sheared a little; coloured ones are shifted by up to a sixteenth of
+    their side, and mirrored. What is no class may depend on where things are, so then there are none.
+
+    Args:
+        data: The training part.
+        recipe: "default" or "best".
+    """
+    if data.task != "classification":
+        return []
+    channels, height, width = data.x.shape[1:]
+    if channels == 1:
+        turned = {"degrees": 10.0, "translate": (0.07, 0.07), "scale": (0.9, 1.1), "shear": 5.0}
+        wanted: list[tuple[str, dict[str, Any]]] = [("RandomAffine", turned)]
+    else:
+        border = max(1, round(min(height, width) / 16))
+        wanted = [
+            ("RandomCrop", {"size": (height, width), "padding": border, "padding_mode": "reflect"}),
+            ("RandomHorizontalFlip", {}),
+        ]
+    return [getattr(nn, name)(**options) for name, options in wanted if hasattr(nn, name)]
+
+
+def tta_for(network: nn.Module, mirrored: bool) -> nn.Module:
+    """The network as it predicts: where wished averaged over an image and its mirror image."""
+    return nn.MirrorAverage(network) if mirrored else network
+
+
+def image_plan(data: Data, model: str, recipe: str) -> Plan:
+    """The plan for images and a network of `haema.models`.
+
+    Args:
+        data: The training part, x (N, C, H, W).
+        model: The network's name.
+        recipe: "default" or "best".
+
+    Raises:
+        InputError: the images do not suit the network.
+    """
+    channels, *sides = data.x.shape[1:]
+    image(model, channels, sides, 1, least=1 if model == "cnn" else LEAST)
+    first = Standardize.of(data.x)
+    if model == "fast" and data.task == "classification":
+        return _fast(data, first, recipe)
+    return _general(data, first, model, recipe)
+
+
+def _fast(data: Data, first: Standardize, recipe: str) -> Plan:
+    rows, (channels, height, width) = len(data), data.x.shape[1:]
+    outputs, _, _, metrics = head(data)
+    size = SIZES[recipe, "grey" if channels == 1 else "colour"].fitted(rows, (channels, height, width), outputs)
+    batch = even_batch(rows, min(BATCH, max(16, 2 ** round(math.log2(rows / 32)))))
+    mirrored = recipe == "best" and channels > 1
+
+    def build() -> nn.Module:
+        network = fast(channels, (height, width), outputs, size.widths)
+        some = np.unique(np.linspace(0, rows - 1, PATCHED).astype(np.int64))
+        with no_grad():
+            network.whiten.fit(first(from_numpy(np.ascontiguousarray(data.x[some]))).numpy())
+        return nn.Sequential(*augmentation_for(data, recipe), first, tta_for(network, mirrored))
+
+    return ImagePlan(
+        "fast",
+        build,
+        nn.CrossEntropyLoss(label_smoothing=SMOOTHING),
+        metrics,
+        lr=RATE * math.sqrt(batch / BATCH),
+        epochs=max(size.epochs, math.ceil(FEWEST_STEPS / math.ceil(rows / batch))),
+        batch_size=batch,
+        optimizer="SGD",
+        weight_decay=DECAY,
+        recipe=recipe,
+        average=_decay(rows, batch),
+        tta=mirrored,
+        widths=size.widths,
+        label_smoothing=SMOOTHING,
+        norm_bias_rate=NORM_BIAS_RATE,
+    )
+
+
+def _general(data: Data, first: Standardize, model: str, recipe: str) -> Plan:
+    """AdamW over one cycle, as for all other networks; the best recipe takes twice as long."""
+    outputs, last, loss, metrics = head(data)
+    rows, (channels, height, width) = len(data), data.x.shape[1:]
+    epochs, batch = effort(rows, 30)
+    epochs, best = max(5, epochs // 2), recipe == "best"
+    mirrored = best and channels > 1 and data.task == "classification"
+    smoothing = 0.1 if best and data.task == "classification" else 0.0
+
+    def build() -> nn.Module:
+        network = MODELS[model].build(channels, (height, width), outputs)
+        check_size(sum(p.numel() for p in network.parameters()), data)
+        return nn.Sequential(*augmentation_for(data, recipe), first, tta_for(network, mirrored), *last)
+
+    return ImagePlan(
+        model,
+        build,
+        nn.CrossEntropyLoss(label_smoothing=smoothing) if smoothing else loss,
+        metrics,
+        lr=3e-3,
+        epochs=2 * epochs if best else epochs,
+        batch_size=batch,
+        recipe=recipe,
+        average=_decay(rows, batch) if best else None,
+        tta=mirrored,
+        label_smoothing=smoothing,
+    )
+
+
+def _decay(rows: int, batch: int) -> float:
+    """The decay of an average over about the last half epoch."""
+    return round(min(max(1 - 2 / max(1, math.ceil(rows / batch)), 0.5), 0.999), 4)

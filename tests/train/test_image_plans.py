@@ -1,0 +1,189 @@
+"""The plans for images: what they are made of, that each network learns, and going on where a run was killed."""
+
+import numpy as np
+import pytest
+
+import haema as hm
+from haema import io, nn
+from haema.data import Data
+from haema.models import MODELS
+from haema.models.fast import fast, multiply_adds
+from haema.train import Checkpoint, LambdaCallback, Trainer
+from haema.train.plans import ImagePlan, augmentation_for, plan_for
+from haema.train.plans.images import SIZES
+
+
+def stripes(n=96, channels=1, size=12, seed=0, task="classification"):
+    """Images of horizontal, vertical and diagonal stripes at random places, with noise."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    i, j = np.mgrid[:size, :size]
+    ways = np.stack([i, j, i + j])[y]  # (n, size, size)
+    wave = np.sin(ways * 1.6 + rng.uniform(0, 6, (n, 1, 1)))
+    x = 128 + 60 * wave[:, None] + 25 * rng.normal(size=(n, channels, size, size))
+    y, classes = (y, ["across", "down", "askew"]) if task == "classification" else (y / 2, None)
+    return Data("images", x.clip(0, 255).astype(np.uint8), y, classes, None, task, "stripes")
+
+
+def trained(data, model=None, epochs=None, recipe=None, **options):
+    hm.manual_seed(0)
+    plan = plan_for(data, model, epochs, recipe=recipe)
+    network = plan.build()
+    trainer = Trainer(
+        network, plan.loss, plan.make_optimizer(network), plan.metrics, seed=0, task=data.task, average=plan.average
+    )
+    callbacks = [plan.schedule(len(data)), *options.pop("callbacks", [])]
+    trainer.fit(data, None, plan.epochs, plan.batch_size, callbacks=callbacks, progress=False, **options)
+    return trainer
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m != "resnet18"])  # which is made like resnet20
+def test_each_network_learns(model):
+    trainer = trained(stripes(), model, epochs=5 if model in ("resnet20", "stack") else 10)
+    new = stripes(60, seed=1)
+    assert trainer.evaluate(new.x, new.y)["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(("channels", "recipe"), [(3, "default"), (3, "best"), (2, "default")])
+def test_default_network_learns_images_of_any_channels(channels, recipe, tmp_path):
+    trainer = trained(stripes(channels=channels), epochs=3 if recipe == "best" else 6, recipe=recipe)
+    new = stripes(60, channels, seed=1)
+    assert trainer.evaluate(new.x, new.y)["accuracy"] > 0.9
+    assert any(isinstance(m, nn.MirrorAverage) for m in trainer.model.modules()) == (recipe == "best")
+    io.save(trainer.model, tmp_path / "m.haema")
+    again = io.load(tmp_path / "m.haema")
+    np.testing.assert_array_equal(Trainer(again).outputs(new.x), trainer.outputs(new.x))
+
+
+def test_numbers_are_learned_from_images_too():
+    data = stripes(task="regression")
+    trainer = trained(data, epochs=15)
+    assert trainer.evaluate(data.x, data.y)["r2"] > 0.8
+    assert plan_for(data).optimizer == "AdamW"
+    assert augmentation_for(data, "best") == []
+
+
+class Stop(Exception):
+    """What kills the run."""
+
+
+def test_killed_run_of_the_default_plan_ends_with_the_same_bits(tmp_path):
+    data = stripes(48)
+
+    def run(path, kill=None, resume=None):
+        def die(run):
+            if run.epoch == kill:
+                raise Stop
+
+        callbacks = [Checkpoint(path), LambdaCallback(on_epoch_begin=die)]
+        try:
+            trainer = trained(data, "fast", epochs=4, callbacks=callbacks, validation=0.2, resume=resume)
+        except Stop:
+            return None
+        return {k: v.numpy().tobytes() for k, v in trainer.model.state_dict().items()}
+
+    whole = run(tmp_path / "whole")
+    assert run(tmp_path / "broken", kill=3) is None
+    assert run(tmp_path / "broken", resume=tmp_path / "broken") == whole
+
+
+def test_optimizer_of_the_fast_network():
+    data = stripes(channels=3)
+    plan = plan_for(data)
+    model = plan.build()
+    optimizer = plan.make_optimizer(model)
+    weights, biases, norms = optimizer.param_groups
+    assert type(optimizer).__name__ == "SGD"
+    assert all(g["nesterov"] and g["momentum"] == 0.85 for g in optimizer.param_groups)
+    assert {p.ndim for p in weights["params"]} == {2, 4}
+    assert weights["weight_decay"] > 0
+    assert [p.shape for p in biases["params"]] == [(24,)]
+    assert len(norms["params"]) == 6
+    assert biases["weight_decay"] == norms["weight_decay"] == 0
+    assert norms["lr"] == 64 * weights["lr"] == 64 * plan.lr
+    assert plan.lr == pytest.approx(0.75 * (plan.batch_size / 512) ** 0.5)
+    held = [p for g in optimizer.param_groups for p in g["params"]]
+    assert {id(p) for p in held} == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_optimizer_of_the_others_spares_biases_and_norms():
+    plan = plan_for(stripes(), "resnet20")
+    model = plan.build()
+    weights, rest = plan.make_optimizer(model).param_groups
+    assert {p.ndim for p in weights["params"]} == {2, 4}
+    assert {p.ndim for p in rest["params"]} == {1}
+    assert (weights["weight_decay"], rest["weight_decay"]) == (plan.weight_decay, 0)
+
+
+def test_rate_goes_up_and_down_along_straight_lines():
+    data = stripes(16, size=8)
+    plan = plan_for(data, "fast", epochs=20)
+    model = plan.build()
+    rates = []
+    note = LambdaCallback(on_batch_end=lambda run: rates.append([g["lr"] for g in run.optimizer.param_groups]))
+    note.order = -1  # before the schedule has set the next one
+    steps = 20
+    Trainer(model, plan.loss, plan.make_optimizer(model)).fit(
+        data, epochs=20, batch_size=plan.batch_size, callbacks=[note, plan.schedule(16)], progress=False
+    )
+    rates = np.array(rates) / plan.lr
+    assert rates.shape == (steps, 3)
+    np.testing.assert_allclose(rates[:, 2], 64 * rates[:, 0])
+    peak = 0.23 * steps - 1
+    expected = np.interp(np.arange(steps), [0, peak, steps - 1], [0.2, 1, 0.07])
+    np.testing.assert_allclose(rates[:, 0], expected, rtol=1e-6)
+
+
+def test_whitening_is_of_the_training_images():
+    data = stripes(200)
+    model = plan_for(data, "fast").build()
+    first, network = next(m for m in model if isinstance(m, nn.Standardize)), model[-1]
+    with hm.no_grad():
+        y = network.whiten(first(hm.from_numpy(data.x))).numpy()[:, :4]
+    found = np.cov(y.transpose(1, 0, 2, 3).reshape(4, -1))
+    np.testing.assert_allclose(found, np.eye(4), atol=0.02)
+
+
+def test_work_is_counted_and_bounded():
+    for shape, widths in (((3, 32, 32), (64, 256, 256)), ((1, 28, 20), (8, 16, 24))):
+        network = fast(shape[0], shape[1:], 10, widths)
+        assert multiply_adds(shape[0], shape[1:], 10, widths) == nn.summary(network, shape, show=False).multiply_adds
+    for size in SIZES.values():
+        shape = (1, 28, 28) if size.rows == 54_000 else (3, 32, 32)
+        assert size.fitted(size.rows, shape, 10) == size  # what the table at the head of the plans says
+        few, many = size.fitted(100, shape, 10), size.fitted(300_000, shape, 10)
+        assert (few.widths, few.epochs) == (size.widths, 60)
+        assert many.epochs < size.epochs
+        work = 6 * multiply_adds(shape[0], shape[1:], 10, many.widths) * 300_000 * many.epochs
+        assert work <= size.budget
+        assert size.fitted(size.rows, (shape[0], 64, 64), 10).widths < size.widths
+
+
+def test_recipes_differ_in_what_they_say():
+    data = stripes(channels=3)
+    plain, best = plan_for(data), plan_for(data, recipe="best")
+    assert isinstance(best, ImagePlan)
+    assert best.widths > plain.widths
+    assert (plain.tta, best.tta) == (False, True)
+    assert not plan_for(stripes(), "fast", recipe="best").tta  # the mirror image of a digit is none
+    assert best.hyperparameters()["label_smoothing"] == best.loss.label_smoothing == 0.2
+    assert best.hyperparameters()["recipe"] == "best"
+    other, longer = plan_for(data, "vgg"), plan_for(data, "vgg", recipe="best")
+    assert longer.epochs == 2 * other.epochs
+    assert (other.average, longer.loss.label_smoothing) == (None, 0.1)
+
+
+def test_augmentation_comes_first_and_is_made_by_what_there_is(monkeypatch):
+    class Flip(nn.Identity):
+        def __init__(self, **options):
+            super().__init__()
+            self.options = options
+
+    for name in ("RandomCrop", "RandomHorizontalFlip", "RandomAffine"):
+        monkeypatch.setattr(nn, name, Flip, raising=False)
+    crop, flip = augmentation_for(stripes(channels=3, size=32), "default")
+    assert crop.options == {"size": (32, 32), "padding": 2, "padding_mode": "reflect"}
+    assert flip.options == {}
+    (turned,) = augmentation_for(stripes(), "default")
+    assert turned.options["degrees"] == 10
+    assert [type(m).__name__ for m in plan_for(stripes(), "lenet5").build()] == ["Flip", "Standardize", "Sequential"]
