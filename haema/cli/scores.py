@@ -14,6 +14,7 @@ import numpy as np
 
 from haema.cli.card import Card
 from haema.data import Data
+from haema.data.imagerows import rows_in_parts, update_digest
 from haema.errors import HaemaError, InputError
 
 __all__ = ["Scores", "fingerprint", "outputs_of", "prepared", "probabilities_of", "scored", "trivial_of"]
@@ -73,8 +74,7 @@ def outputs_of(model: Any, data: Data, path: str) -> np.ndarray:
     parts = []
     try:
         with evaluating(model):
-            for i in range(0, len(data.x), step):
-                x = np.ascontiguousarray(data.x[i : i + step])
+            for x in rows_in_parts(data.x, step):
                 parts.append(model(from_numpy(x)).numpy())
         outputs = np.concatenate(parts)
     except (InputError, MemoryError):
@@ -169,8 +169,7 @@ def fingerprint(data: Data) -> str:
         frame = data.x.astype(object).map(str, na_action="ignore")
         digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(frame, index=False).to_numpy()).data)
     else:
-        digest.update(f"{data.x.dtype.str}{data.x.shape}".encode())
-        digest.update(np.ascontiguousarray(data.x).reshape(-1).view(np.uint8).data)
+        update_digest(digest, data.x)
     if data.y is not None:
         digest.update(np.ascontiguousarray(data.y).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

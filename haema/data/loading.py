@@ -12,13 +12,14 @@ import numpy as np
 
 from haema.data import arrays, builtin, csvfile, idx, images
 from haema.data.columns import infer_column
+from haema.data.imagerows import select
 from haema.data.task import Task, encode_target
 from haema.errors import InputError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Data", "load"]
+__all__ = ["Data", "load", "load_images"]
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 _EMPTY = "in a file NA, None and ? are empty, too"
@@ -30,7 +31,8 @@ class Data:
 
     Fields:
         kind: ``"images"``, ``"table"`` or ``"arrays"``.
-        x: (N, C, H, W) uint8 for images, a pandas DataFrame for tables, an array (N, ...) otherwise.
+        x: (N, C, H, W) uint8 for images (an array, or an `ImageRows` of images that stay in their files), a pandas
+            DataFrame for tables, an array (N, ...) otherwise.
         y: (N,) int64 class ids; (N,) or (N, K) float64 for regression; None where there is no target.
         classes: the classes' names in the order of their ids, or None.
         target: the name of the target's column or array, or None.
@@ -59,7 +61,7 @@ class Data:
         """The given rows, by their number from 0, as ``split`` returns them; the test part stays behind."""
         return replace(
             self,
-            x=self.x.iloc[rows] if self.kind == "table" else self.x[rows],
+            x=self.x.iloc[rows] if self.kind == "table" else select(self.x, rows),
             y=None if self.y is None else self.y[rows],
             names=None if self.names is None else tuple(self.names[i] for i in rows),
             test=None,
@@ -77,6 +79,9 @@ class _Request:
     size: tuple[int, int] | None
     channels: int | None
     encoding: str | None
+    stream: bool | None
+    memory_limit: int | None
+    skip_broken: bool
 
 
 def load(
@@ -89,12 +94,16 @@ def load(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     encoding: str | None = None,
+    stream: bool | None = None,
+    memory_limit: int | None = None,
+    skip_broken: bool = False,
 ) -> Data:
     """Loads data from whatever it is in.
 
     Args:
         source: ``"digits"``; a CSV, NPZ, IDX, PNG or JPEG file; a folder of class folders of images, of
-            images, or of IDX files; a pandas DataFrame; an array or tensor; a pair (x, y) of such.
+            images, or of IDX files; a pandas DataFrame; an array or tensor; a pair (x, y) of such. For image files of
+            several places see `load_images`.
         target: the name of a table's target column or of an NPZ file's array of labels, or the labels
             themselves for data in memory. Default: a file's own labels; none for a table.
         task: ``"classification"`` or ``"regression"``; default: told by the rule in ``haema.data.task``.
@@ -105,6 +114,10 @@ def load(
             ``haema.data.images``.
         channels: 1 or 3 for image files; default: as many as they have.
         encoding: of a CSV file that is not UTF-8.
+        stream: True: images stay in their files and are decoded as they are needed, to the same results; False:
+            all are decoded at once. Default: they stay where they would take more than ``memory_limit``.
+        memory_limit: bytes that decoded images may take; default: a third of the free memory.
+        skip_broken: whether to leave out images that cannot be read, and note which; default False.
 
     Returns:
         The data; its ``test`` is the source's official test part, where it has one.
@@ -117,7 +130,9 @@ def load(
         data = load("iris.csv", target="species")
         train, test = (data.take(rows) for rows in split(data.y))
     """
-    request = _Request(target if labels else None, task, classes, labels, size, channels, encoding)
+    request = _Request(
+        target if labels else None, task, classes, labels, size, channels, encoding, stream, memory_limit, skip_broken
+    )
     if isinstance(source, tuple):
         if len(source) != 2 or target is not None:
             raise InputError("load: a tuple of arrays is a pair (x, y) without a further target")
@@ -135,6 +150,45 @@ def load(
     )
 
 
+def load_images(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    stream: bool | None = None,
+    memory_limit: int | None = None,
+    skip_broken: bool = False,
+) -> Data:
+    """Loads image files, and all images of folders, without labels.
+
+    Args:
+        paths: PNG and JPEG files, and folders of such or of class folders.
+        size, channels, stream, memory_limit, skip_broken: as of ``load``.
+
+    Returns:
+        The data; its ``names`` are the paths.
+
+    Raises:
+        InputError: in one sentence, what is wrong with a path and what would be right.
+    """
+    names: list[str] = []
+    for given in paths:
+        path = os.fspath(given)
+        if os.path.isdir(path):
+            names += [os.path.join(path, name) for name in images.list_images(Path(path))[0]]
+        elif images.is_image(path):
+            names.append(path)
+        elif os.path.exists(path):
+            raise InputError(f"{path} is no image; files named .png, .jpg or .jpeg, or folders of such, are right")
+        else:
+            raise InputError(_missing(path))
+    if not names:
+        raise InputError("load_images: there are no paths; one or more are needed")
+    request = _Request(None, None, None, False, size, channels, None, stream, memory_limit, skip_broken)
+    source = names[0] if len(names) == 1 else f"{len(names)} images"
+    return _from_images("", names, None, source, request)
+
+
 def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
     name, path = os.fspath(source), Path(source)
     if name == "digits":
@@ -142,10 +196,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         x, y = builtin.digits()
         return _from_arrays(x, "digits", y, "the labels of digits", "digits", request)
     if not path.exists():
-        beside = [p.name for p in path.parent.iterdir() if p.exists()] if path.parent.is_dir() else []
-        hint = suggest(path.name, beside)
-        hint = f"; {hint}" if hint.startswith("did") else ""
-        raise InputError(f"there is no file or folder {name}{hint}")
+        raise InputError(_missing(name))
     if path.is_dir():
         return _load_folder(path, request)
     endings = [s.lower() for s in path.suffixes]
@@ -159,11 +210,20 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         return _load_npz(path, request)
     if images.is_image(path):
         _no_target(request, "an image has no columns")
-        return _from_images([path], None, path.parent, name, request)
+        return _from_images(str(path.parent), [path.name], None, name, request)
     raise InputError(
         f"{name} is of no known kind; a file named .csv, .npz, .png, .jpg or as MNIST's are, or a folder of "
         "images is right"
     )
+
+
+def _missing(name: str) -> str:
+    """That there is no such file, and which may have been meant."""
+    path = Path(name)
+    beside = [p.name for p in path.parent.iterdir() if p.exists()] if path.parent.is_dir() else []
+    hint = suggest(path.name, beside)
+    hint = f"; {hint}" if hint.startswith("did") else ""
+    return f"there is no file or folder {name}{hint}"
 
 
 def _load_folder(folder: Path, request: _Request) -> Data:
@@ -188,26 +248,43 @@ def _load_folder(folder: Path, request: _Request) -> Data:
 
 
 def _load_class_folders(folder: Path, request: _Request) -> Data:
-    paths, labels = images.list_images(folder)
-    return _from_images(paths, labels, folder, str(folder), request)
+    names, labels = images.list_images(folder)
+    return _from_images(str(folder), names, labels, str(folder), request)
 
 
-def _from_images(paths: list[Path], labels: list[str] | None, folder: Path, source: str, request: _Request) -> Data:
+def _from_images(folder: str, names: list[str], labels: list[str] | None, source: str, request: _Request) -> Data:
     # The labels first: whatever is wrong with them is found before thousands of images are read.
     if labels is not None and request.labels:
         _check_class_folders(sorted(set(labels)), folder, request.classes)
     y, classes, task = _target(None if labels is None else np.array(labels), f"the folder {folder}", request)
-    x, notes = images.read_images(paths, request.size, request.channels)
-    names = tuple(p.relative_to(folder).as_posix() for p in paths)
-    return Data("images", x, y, classes, None, task, source, names=names, notes=tuple(notes))
+    x, kept, notes = images.read_images(
+        [os.path.join(folder, name) for name in names],
+        request.size,
+        request.channels,
+        stream=request.stream,
+        memory_limit=request.memory_limit,
+        skip_broken=request.skip_broken,
+    )
+    if y is not None and classes is not None and len(kept) < len(y):
+        lost = np.setdiff1d(y, y[kept])
+        if len(lost):
+            raise InputError(f"no image of the class folder {os.path.join(folder, classes[lost[0]])} can be read")
+        y = y[kept]
+    found = tuple(names[i] for i in kept)
+    return Data("images", x, y, classes, None, task, source, names=found, notes=tuple(notes))
 
 
-def _check_class_folders(labels: list[str], folder: Path, classes: Sequence[str] | None) -> None:
+def _check_class_folders(labels: list[str], folder: str, classes: Sequence[str] | None) -> None:
+    unwritable = next((label for label in labels if not images.is_text(label)), None)
+    if unwritable is not None:
+        raise InputError(f"the class folder {unwritable!a} in {folder} has a name that is no text; rename it")
     if classes is None and len(labels) == 1:
         raise InputError(f"{folder} holds the single class folder {labels[0]}, where two or more classes are needed")
     other = next((label for label in labels if classes is not None and label not in classes), None)
     if other is not None:
-        raise InputError(f"the folder {folder / other} is no class of the model; {suggest(other, classes or ())}")
+        raise InputError(
+            f"the folder {os.path.join(folder, other)} is no class of the model; {suggest(other, classes or ())}"
+        )
 
 
 def _load_idx(path: Path, request: _Request) -> Data:

@@ -120,15 +120,14 @@ def evaluate_source(
     with evaluating(engine.step.model):
         if isinstance(source, Rows):
             for rows in cut(np.arange(source.length), batch_size):
-                if rows is None or not len(rows):
-                    continue
-                index = np.atleast_2d(rows)
-                part = engine.measure_rows(source, index) if len(index) >= least else None
-                if part is not None:
-                    sums.add(part)
-                    continue
-                for some in index:
-                    sums.add(engine.measure(*source.take(some), compiled=False))
+                batches = np.atleast_2d(rows if rows is not None else np.zeros((0, batch_size), np.int64))
+                for held, index in source.slices(batches):
+                    part = engine.measure_rows(held, index) if len(batches) >= least else None
+                    if part is not None:
+                        sums.add(part)
+                        continue
+                    for some in index:
+                        sums.add(engine.measure(*held.take(some), compiled=False))
         else:
             for k, batch in enumerate(source.batches(batch_size, shuffle=False), 1):
                 sums.add(engine.measure(*batch, compiled=k >= least))
