@@ -41,10 +41,9 @@ def _part(data: Data) -> tuple[Data, bool]:
     return (data, False) if data.test is None else (data.test, True)
 
 
-def _say_left_out(data: Data) -> None:
+def _say_notes(data: Data) -> None:
     for note in data.notes:
-        if "left out" in note:
-            say(note)
+        say(note)
 
 
 # -- evaluate ------------------------------------------------------------------
@@ -71,7 +70,7 @@ def evaluate(
     start = time.perf_counter()
     model, card = open_model(path)
     data = card.load(source, target=target, stream=stream, skip_broken=skip_broken)
-    _say_left_out(data)
+    _say_notes(data)
     own = fingerprint(data) == card.fingerprint
     if part == "test":
         data = _held_out(data, card, source, path, own)
@@ -143,7 +142,7 @@ def predict(
         data, official = card.load_images(sources, stream, skip_broken), False
     else:
         data, official = _part(card.load(source, labels=False, stream=stream, skip_broken=skip_broken))
-    _say_left_out(data)
+    _say_notes(data)
     if official:
         say(f"{source} has a test part of its own, whose rows are predicted")
     data = card.fit(data)

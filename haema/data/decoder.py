@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Broken", "answer", "head", "main", "pixels"]
+__all__ = ["Broken", "answer", "head", "main", "pixels", "settings"]
 
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _FINER = 2  # how many times finer than the size asked for a JPEG is decoded at least, before it is resized
@@ -33,23 +33,21 @@ class Broken(Exception):
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The answer to a request; see the head of this file."""
-    with warnings.catch_warnings():  # about metadata not used here, or sizes that are checked
-        warnings.simplefilter("ignore")
-        if "size" not in request:
-            return {"heads": [_head_or_reason(path) for path in request["paths"]]}, b""
-        height, width = request["size"]
-        channels, exact = request["channels"], request["exact"]
-        parts, broken = [], {}
-        for i, path in enumerate(request["paths"]):
-            try:
-                part = pixels(path, (height, width), channels, exact)
-            except Broken as error:
-                broken[str(i)] = str(error)
-                part = bytes(height * width * channels)
-            if part is None:
-                return {"misfit": True}, b""
-            parts.append(part)
-        return {"broken": broken}, b"".join(parts)
+    if "size" not in request:
+        return {"heads": [_head_or_reason(path) for path in request["paths"]]}, b""
+    height, width = request["size"]
+    channels, exact = request["channels"], request["exact"]
+    parts, broken = [], {}
+    for i, path in enumerate(request["paths"]):
+        try:
+            part = pixels(path, (height, width), channels, exact)
+        except Broken as error:
+            broken[str(i)] = str(error)
+            part = bytes(height * width * channels)
+        if part is None:
+            return {"misfit": True}, b""
+        parts.append(part)
+    return {"broken": broken}, b"".join(parts)
 
 
 def _head_or_reason(path: str) -> tuple[int, int, bool] | str:
@@ -139,8 +137,20 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def main() -> None:
+def settings() -> dict[str, Any]:
+    """What the program must be told, in JSON as its argument, to do as this process would."""
+    from PIL import Image, ImageFile
+
+    return {"path": sys.path, "most": Image.MAX_IMAGE_PIXELS, "truncated": ImageFile.LOAD_TRUNCATED_IMAGES}
+
+
+def main(told: dict[str, Any]) -> None:
     """The program: answer requests until there are no more."""
+    sys.path[:] = told["path"]
+    from PIL import Image, ImageFile
+
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = told["most"], told["truncated"]
+    warnings.simplefilter("ignore")  # about metadata not used here, or sizes that are checked
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         said, content = answer(json.loads(line))
@@ -150,5 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path[:] = json.loads(sys.argv[1])
-    main()
+    main(json.loads(sys.argv[1]))

@@ -13,7 +13,9 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 import time
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,7 +98,7 @@ class Decoders:
             request = next(wanted, None)
             if request is None:
                 return
-            yield decoder.answer(request)
+            yield _answer_here(request)
             if time.perf_counter() - start > PATIENCE:
                 self._started = _Started()
         yield from self._started.answers(wanted, ahead)
@@ -113,7 +115,7 @@ class _Started:
         for worker in self._workers:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(count, "decoding")
-        self._finalizer = weakref.finalize(self, _close, self._threads, self._workers)
+        self._finalizer = weakref.finalize(self, _close, self._threads, self._workers, self.process)
 
     def answers(self, wanted: Iterable[dict[str, Any]], ahead: int) -> Iterator[tuple[dict[str, Any], Any]]:
         """The answers to requests, in order; up to ``ahead`` of them are worked at before they are asked for."""
@@ -130,6 +132,16 @@ class _Started:
                 future.cancel()
 
 
+_alone = threading.Lock()
+
+
+def _answer_here(request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The answer of this process, by one thread at a time, for a filter of warnings is one for all of them."""
+    with _alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return decoder.answer(request)
+
+
 def _ask(idle: queue.SimpleQueue[_Worker | None], request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """The answer of a worker; of this thread, from then on, where the worker is gone."""
     worker = idle.get()
@@ -137,13 +149,15 @@ def _ask(idle: queue.SimpleQueue[_Worker | None], request: dict[str, Any]) -> tu
         found = None if worker is None else worker.ask(request)
         if found is None:
             worker = None
-            found = decoder.answer(request)
+            found = _answer_here(request)
         return found
     finally:
         idle.put(worker)
 
 
-def _close(threads: ThreadPoolExecutor, workers: list[_Worker]) -> None:
+def _close(threads: ThreadPoolExecutor, workers: list[_Worker], process: int) -> None:
+    if process != os.getpid():  # in a fork, whose parent still needs them
+        return
     threads.shutdown(wait=False, cancel_futures=True)  # this may run in one of them
     for worker in workers:
         worker.close()
@@ -156,7 +170,7 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError, ValueError):
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-S", decoder.__file__, json.dumps(sys.path)],
+                [sys.executable, "-P", "-S", decoder.__file__, json.dumps(decoder.settings())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -133,10 +133,19 @@ def load(
     request = _Request(
         target if labels else None, task, classes, labels, size, channels, encoding, stream, memory_limit, skip_broken
     )
+    data = _load(source, target, request)
+    if (stream or skip_broken) and data.names is None:
+        asked = "stream" if stream else "skip_broken"
+        raise InputError(f"{asked} is for image files, and {data.source or 'the source'} is none; leave it out")
+    return data
+
+
+def _load(source: Any, target: Any, request: _Request) -> Data:
+    """As the arguments say."""
     if isinstance(source, tuple):
         if len(source) != 2 or target is not None:
             raise InputError("load: a tuple of arrays is a pair (x, y) without a further target")
-        source, request = source[0], replace(request, target=source[1] if labels else None)
+        source, request = source[0], replace(request, target=source[1] if request.labels else None)
     if isinstance(source, (str, os.PathLike)):
         return _load_path(source, request)
     if type(source).__name__ == "DataFrame":

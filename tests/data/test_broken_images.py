@@ -1,8 +1,11 @@
 """Image files with something odd or wrong about them: what is read, what is named, what is skipped."""
 
 import io
+import json
 import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 from PIL import Image
 
 from haema import data
-from haema.data import decoding
+from haema.data import decoder, decoding
 from haema.data.decoder import Broken, pixels
 from haema.data.images import NAMED, read_images
 from haema.errors import InputError
@@ -234,11 +237,40 @@ def test_workers_that_die_or_cannot_start(folder, monkeypatch):
     assert sum(len(p.x) for p in decoding.Decoders().decode(paths, (16, 12), 3)) == 600
 
 
+def test_workers_keep_to_the_settings_of_pillow(folder, monkeypatch):
+    monkeypatch.setattr(decoding, "PATIENCE", 0.0)
+    paths = [str(folder / "cat" / "0.png")] * 300
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 16 * 12 - 1)
+    first, *others = decoding.Decoders().decode(paths, (16, 12), 3)
+    assert len(first.broken) == 128
+    assert [len(p.broken) for p in others] == [128, 44]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert not any(p.broken for p in decoding.Decoders().decode(paths, (16, 12), 3))
+
+
+def test_the_program_ends_with_its_input():
+    words = [sys.executable, decoder.__file__, json.dumps(decoder.settings())]
+    request = json.dumps({"paths": ["/nowhere/a.png"], "size": [1, 2], "channels": 1, "exact": False}).encode()
+    done = subprocess.run(words, input=request + b"\n", capture_output=True, timeout=60)
+    assert done.stdout == b'{"broken": {"0": "there is no such file"}}\n\0\0'
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_is_for_image_files_only(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"stream is for image files, and .*t\.csv is none; leave it out"):
+        data.load(tmp_path / "t.csv", stream=True)
+    with pytest.raises(InputError, match="skip_broken is for image files, and digits is none"):
+        data.load("digits", skip_broken=True)
+
+
 def test_workers_end_with_what_started_them(folder, monkeypatch):
     monkeypatch.setattr(decoding, "PATIENCE", 0.0)
     decoders = decoding.Decoders()
     assert len(list(decoders.decode([str(folder / "cat" / "0.png")] * 300, (16, 12), 3))) == 3
     processes = [worker._process for worker in decoders._started._workers]
+    assert all(p.poll() is None for p in processes)
+    decoding._close(decoders._started._threads, decoders._started._workers, -1)  # as a fork would
     assert all(p.poll() is None for p in processes)
     del decoders
     assert all(p.poll() is not None for p in processes)
