@@ -28,9 +28,10 @@ import numpy as np
 from haema.data.decoding import Decoders
 from haema.data.imagerows import ImageRows, digests_of, moments_of
 from haema.data.memory import available_memory
-from haema.errors import InputError
+from haema.data.reading import missing
+from haema.errors import InputError, suggest
 
-__all__ = ["LONGEST_SIDE", "is_image", "is_text", "list_images", "read_images"]
+__all__ = ["LONGEST_SIDE", "check_class_folders", "expanded", "is_image", "list_images", "read_images"]
 
 LONGEST_SIDE = 224
 """Pixels of the longer side beyond which images of no stated size are made smaller."""
@@ -53,15 +54,6 @@ def is_image(path: str | os.PathLike[str]) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
         return os.path.islink(path)  # a link to nothing: named with the images that cannot be read
-
-
-def is_text(name: str) -> bool:
-    """Whether the bytes of a file's name are UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def list_images(folder: Path) -> tuple[list[str], list[str] | None]:
@@ -92,6 +84,51 @@ def list_images(folder: Path) -> tuple[list[str], list[str] | None]:
         names += [f"{name}/{image}" for image in found]
         labels += [name] * len(found)
     return names, labels
+
+
+def check_class_folders(labels: list[str], folder: str, classes: Sequence[str] | None) -> None:
+    """Refuse class folders that cannot be right.
+
+    Args:
+        labels: their names, each once.
+        folder: where they are.
+        classes: those that a model knows, or None.
+
+    Raises:
+        InputError: the name of one is no text, there is a single one, or the model does not know one.
+    """
+    unwritable = next((label for label in labels if any("\ud800" <= c <= "\udfff" for c in label)), None)
+    if unwritable is not None:
+        raise InputError(f"the class folder {unwritable!a} in {folder} has a name that is no text; rename it")
+    if classes is None and len(labels) == 1:
+        raise InputError(f"{folder} holds the single class folder {labels[0]}, where two or more classes are needed")
+    other = next((label for label in labels if classes is not None and label not in classes), None)
+    if other is not None:
+        raise InputError(
+            f"the folder {os.path.join(folder, other)} is no class of the model; {suggest(other, classes or ())}"
+        )
+
+
+def expanded(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Image files, and those in the place of each folder.
+
+    Raises:
+        InputError: there are none, or a path is no image and no folder of such.
+    """
+    names: list[str] = []
+    for given in paths:
+        path = os.fspath(given)
+        if os.path.isdir(path):
+            names += [os.path.join(path, name) for name in list_images(Path(path))[0]]
+        elif is_image(path):
+            names.append(path)
+        elif os.path.exists(path):
+            raise InputError(f"{path} is no image; files named .png, .jpg or .jpeg, or folders of such, are right")
+        else:
+            raise InputError(missing(path))
+    if not names:
+        raise InputError("there are no paths of images; one or more are needed")
+    return names
 
 
 def _listed(folder: str) -> tuple[list[str], list[str], list[str]]:

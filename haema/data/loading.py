@@ -13,6 +13,7 @@ import numpy as np
 from haema.data import arrays, builtin, csvfile, idx, images
 from haema.data.columns import infer_column
 from haema.data.imagerows import select
+from haema.data.reading import missing
 from haema.data.task import Task, encode_target
 from haema.errors import InputError, suggest
 
@@ -102,8 +103,7 @@ def load(
 
     Args:
         source: ``"digits"``; a CSV, NPZ, IDX, PNG or JPEG file; a folder of class folders of images, of
-            images, or of IDX files; a pandas DataFrame; an array or tensor; a pair (x, y) of such. For image files of
-            several places see `load_images`.
+            images, or of IDX files; a pandas DataFrame; an array or tensor; a pair (x, y) of such.
         target: the name of a table's target column or of an NPZ file's array of labels, or the labels
             themselves for data in memory. Default: a file's own labels; none for a table.
         task: ``"classification"`` or ``"regression"``; default: told by the rule in ``haema.data.task``.
@@ -114,8 +114,8 @@ def load(
             ``haema.data.images``.
         channels: 1 or 3 for image files; default: as many as they have.
         encoding: of a CSV file that is not UTF-8.
-        stream: True: images stay in their files and are decoded as they are needed, to the same results; False:
-            all are decoded at once. Default: they stay where they would take more than ``memory_limit``.
+        stream: whether images stay in their files and are decoded as they are needed, to the same results.
+            Default: where they would take more than ``memory_limit``.
         memory_limit: bytes that decoded images may take; default: a third of the free memory.
         skip_broken: whether to leave out images that cannot be read, and note which; default False.
 
@@ -141,7 +141,6 @@ def load(
 
 
 def _load(source: Any, target: Any, request: _Request) -> Data:
-    """As the arguments say."""
     if isinstance(source, tuple):
         if len(source) != 2 or target is not None:
             raise InputError("load: a tuple of arrays is a pair (x, y) without a further target")
@@ -180,19 +179,7 @@ def load_images(
     Raises:
         InputError: in one sentence, what is wrong with a path and what would be right.
     """
-    names: list[str] = []
-    for given in paths:
-        path = os.fspath(given)
-        if os.path.isdir(path):
-            names += [os.path.join(path, name) for name in images.list_images(Path(path))[0]]
-        elif images.is_image(path):
-            names.append(path)
-        elif os.path.exists(path):
-            raise InputError(f"{path} is no image; files named .png, .jpg or .jpeg, or folders of such, are right")
-        else:
-            raise InputError(_missing(path))
-    if not names:
-        raise InputError("load_images: there are no paths; one or more are needed")
+    names = images.expanded(paths)
     request = _Request(None, None, None, False, size, channels, None, stream, memory_limit, skip_broken)
     source = names[0] if len(names) == 1 else f"{len(names)} images"
     return _from_images("", names, None, source, request)
@@ -205,7 +192,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         x, y = builtin.digits()
         return _from_arrays(x, "digits", y, "the labels of digits", "digits", request)
     if not path.exists():
-        raise InputError(_missing(name))
+        raise InputError(missing(name))
     if path.is_dir():
         return _load_folder(path, request)
     endings = [s.lower() for s in path.suffixes]
@@ -224,15 +211,6 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         f"{name} is of no known kind; a file named .csv, .npz, .png, .jpg or as MNIST's are, or a folder of "
         "images is right"
     )
-
-
-def _missing(name: str) -> str:
-    """That there is no such file, and which may have been meant."""
-    path = Path(name)
-    beside = [p.name for p in path.parent.iterdir() if p.exists()] if path.parent.is_dir() else []
-    hint = suggest(path.name, beside)
-    hint = f"; {hint}" if hint.startswith("did") else ""
-    return f"there is no file or folder {name}{hint}"
 
 
 def _load_folder(folder: Path, request: _Request) -> Data:
@@ -264,7 +242,7 @@ def _load_class_folders(folder: Path, request: _Request) -> Data:
 def _from_images(folder: str, names: list[str], labels: list[str] | None, source: str, request: _Request) -> Data:
     # The labels first: whatever is wrong with them is found before thousands of images are read.
     if labels is not None and request.labels:
-        _check_class_folders(sorted(set(labels)), folder, request.classes)
+        images.check_class_folders(sorted(set(labels)), folder, request.classes)
     y, classes, task = _target(None if labels is None else np.array(labels), f"the folder {folder}", request)
     x, kept, notes = images.read_images(
         [os.path.join(folder, name) for name in names],
@@ -281,19 +259,6 @@ def _from_images(folder: str, names: list[str], labels: list[str] | None, source
         y = y[kept]
     found = tuple(names[i] for i in kept)
     return Data("images", x, y, classes, None, task, source, names=found, notes=tuple(notes))
-
-
-def _check_class_folders(labels: list[str], folder: str, classes: Sequence[str] | None) -> None:
-    unwritable = next((label for label in labels if not images.is_text(label)), None)
-    if unwritable is not None:
-        raise InputError(f"the class folder {unwritable!a} in {folder} has a name that is no text; rename it")
-    if classes is None and len(labels) == 1:
-        raise InputError(f"{folder} holds the single class folder {labels[0]}, where two or more classes are needed")
-    other = next((label for label in labels if classes is not None and label not in classes), None)
-    if other is not None:
-        raise InputError(
-            f"the folder {os.path.join(folder, other)} is no class of the model; {suggest(other, classes or ())}"
-        )
 
 
 def _load_idx(path: Path, request: _Request) -> Data:

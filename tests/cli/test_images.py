@@ -13,8 +13,9 @@ import haema as hm
 from cli.conftest import process
 from cli.test_resume import start, wait_for
 from haema.data.images import NAMED
+from haema.io import load_checkpoint
 
-WORDS = ["train", "photos", "--model", "linear", "--epochs", "12", "--batch-size", "16"]
+WORDS = ["train", "photos", "--model", "linear", "--epochs", "60", "--batch-size", "16"]
 
 
 def photos(folder, count=60, side=8):
@@ -71,9 +72,11 @@ def test_a_killed_streamed_run_ends_with_the_same_bytes(made, tmp_path):
     words = [*WORDS, "--stream"]
     p = start(tmp_path, *words)
     wait_for(tmp_path / "photos.checkpoint")
-    time.sleep(0.3)
+    while load_checkpoint(tmp_path / "photos.checkpoint")["epoch"] < 1:
+        time.sleep(0.005)
     p.send_signal(signal.SIGKILL)
     p.communicate()  # ends only when no worker holds on to the pipes any more
+    assert 1 <= load_checkpoint(tmp_path / "photos.checkpoint")["epoch"] < 60
     done = process([*words, "--resume"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "photos.haema").read_bytes() == (made / "photos.haema").read_bytes()
