@@ -29,7 +29,7 @@ import numpy as np
 from haema.data import decoder
 from haema.threads import get_num_threads
 
-__all__ = ["Decoders", "Portion", "portions"]
+__all__ = ["Decoders", "Portion", "portion_size"]
 
 PATIENCE = 0.1
 """Seconds of decoding here before workers are started, which takes about as long."""
@@ -51,10 +51,9 @@ class Portion:
     broken: dict[int, str]
 
 
-def portions(paths: Sequence[str], bytes_each: int) -> list[Sequence[str]]:
-    """The paths cut into portions for images of so many bytes."""
-    size = max(1, min(128, PORTION // max(1, bytes_each)))
-    return [paths[i : i + size] for i in range(0, len(paths), size)]
+def portion_size(bytes_each: int) -> int:
+    """How many images of so many bytes make a portion."""
+    return max(1, min(128, PORTION // max(1, bytes_each)))
 
 
 class Decoders:
@@ -77,8 +76,9 @@ class Decoders:
             ahead: portions that are decoded before they are asked for.
         """
         shape = (*size, channels)
-        some = portions(paths, size[0] * size[1] * channels)
-        wanted = ({"paths": list(p), "size": size, "channels": channels, "exact": exact} for p in some)
+        n = portion_size(size[0] * size[1] * channels)
+        some = (list(paths[i : i + n]) for i in range(0, len(paths), n))
+        wanted = ({"paths": part, "size": size, "channels": channels, "exact": exact} for part in some)
         for said, content in self._answers(wanted, ahead):
             if "misfit" in said:
                 yield Portion(None, {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from haema.data.decoding import PORTION, Decoders
+from haema.data.decoding import PORTION, Decoders, Portion, portion_size
 from haema.errors import InputError
 
 __all__ = ["ImageRows", "channel_moments", "digests_of", "moments_of", "rows_in_parts", "select", "update_digest"]
@@ -109,32 +109,34 @@ class ImageRows:
         """
         paths = (self.paths if order is None else self.paths[order]).tolist()
         _, channels, height, width = self.shape
-        size = height * width * channels
-        portions = self._decoders.decode(
-            paths, (height, width), channels, ahead=4 + rows // max(1, min(128, PORTION // size))
-        )
-        at = held = 0
-        left: np.ndarray | None = None
+        ahead = 4 + rows // portion_size(height * width * channels)
+        portions = self._decoders.decode(paths, (height, width), channels, ahead=ahead)
+        left, at = np.empty((0, height, width, channels), np.uint8), 0  # decoded and not given yet; given or in `part`
         while at < len(paths):
             part = np.empty((min(rows, len(paths) - at), channels, height, width), self.dtype)
             held = 0
             while held < len(part):
-                if left is None:
-                    portion = next(portions)
-                    for i, reason in portion.broken.items():
-                        path = paths[at + held + i]
-                        raise InputError(
-                            f"the image {path} cannot be read any more ({reason}); leave the files as they are "
-                            "while they are used"
-                        )
-                    assert portion.x is not None
-                    left = portion.x
+                if not len(left):
+                    left = _whole(next(portions), paths, at)
                 some = left[: len(part) - held]
                 part[held : held + len(some)] = some.transpose(0, 3, 1, 2)  # (n, H, W, C) -> (n, C, H, W)
-                held += len(some)
-                left = left[len(some) :] if len(some) < len(left) else None
-            at += held
+                left, held, at = left[len(some) :], held + len(some), at + len(some)
             yield part
+
+
+def _whole(portion: Portion, paths: list[str], at: int) -> np.ndarray:
+    """The pixels of a portion, (n, H, W, C), that begins with ``paths[at]``.
+
+    Raises:
+        InputError: an image of it is broken by now.
+    """
+    assert portion.x is not None
+    for i, reason in portion.broken.items():
+        raise InputError(
+            f"the image {paths[at + i]} cannot be read any more ({reason}); leave the files as they are while they "
+            "are used"
+        )
+    return portion.x
 
 
 def select(x: Any, rows: Any) -> Any:

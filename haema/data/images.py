@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from haema.data.decoding import Decoders
-from haema.data.imagerows import ImageRows, digests_of, moments_of
+from haema.data.imagerows import ImageRows, digests_of, moments_of, select
 from haema.data.memory import available_memory
 from haema.data.reading import missing
 from haema.errors import InputError, suggest
@@ -201,27 +201,22 @@ class _Reader:
     def read(
         self, size: tuple[int, int] | None, channels: int | None
     ) -> tuple[np.ndarray | ImageRows, np.ndarray, list[str]]:
+        rows = np.arange(len(self.paths))
         like_first = self._like_first(size, channels)
-        x = None
-        if like_first is not None:
-            # Mostly all are like the first, and need not be opened twice to find that out.
-            x = self._decode(np.arange(len(self.paths)), *like_first, exact=True)
-        kept = np.setdiff1d(np.arange(len(self.paths)), [*self.broken])
+        # Mostly all are like the first, and need not be opened twice to find that out.
+        x = None if like_first is None else self._decode(rows, *like_first, exact=True)
         if x is None:
             self.broken.clear()
-            kept, size, channels = self._common(size, channels)
-            x = self._decode(kept, size, channels, exact=False)
+            rows, size, channels = self._common(size, channels)
+            x = self._decode(rows, size, channels, exact=False)
             assert x is not None, "only exact decoding can find that an image does not fit"
-            kept, numbers = np.setdiff1d(kept, [*self.broken]), kept
-            rows = np.searchsorted(numbers, kept)
-        else:
-            rows = kept
         self._tell_broken()
-        if len(rows) < len(x):
-            x = x.select(rows) if isinstance(x, ImageRows) else x[rows]
+        good = np.array([i not in self.broken for i in rows])
+        if not good.all():
+            x, rows = select(x, good), rows[good]
         if isinstance(x, ImageRows):
             self.notes.append(f"the images, {_bytes(x.nbytes)} in memory, stay in their files and are read as needed")
-        return x, kept, self.notes
+        return x, rows, self.notes
 
     def _like_first(self, size: tuple[int, int] | None, channels: int | None) -> tuple[tuple[int, int], int] | None:
         """The size and channels that all have if they are like the first one that can be read, and it may stay so."""
