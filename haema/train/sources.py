@@ -234,6 +234,10 @@ class Streamed(Rows):
             w = None if self.w is None else self.w.numpy()[full]
             yield Rows(x, self.y.numpy()[full], self.truth[full], w), np.arange(len(some)).reshape(-1, batch)
 
+    def take(self, rows: np.ndarray) -> Batch:
+        ((held, index),) = self.slices(rows[None])
+        return held.take(index[0])
+
 
 def _filled(part: np.ndarray, rows: int) -> np.ndarray:
     if len(part) == rows:

@@ -130,6 +130,16 @@ def test_with_weights_and_a_callback_after_each_batch(folder):
     assert losses[0] == losses[1]
 
 
+def test_a_batch_by_its_row_numbers(folder):
+    held, streamed = load(folder), load(folder, stream=True)
+    w = np.arange(N, dtype=np.float32)
+    one = sources.Rows((held.x,), held.y, held.y, w).take(np.array([9, 3, 3]))
+    other = sources.Streamed((streamed.x,), held.y, held.y, w).take(np.array([9, 3, 3]))
+    for a, b in zip((*one[0], one[1], one[2]), (*other[0], other[1], other[2]), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    np.testing.assert_array_equal(one[3], other[3])
+
+
 def test_a_model_that_takes_no_whole_numbers(folder):
     held, streamed = load(folder), load(folder, stream=True)
     outputs = []
