@@ -26,7 +26,14 @@ def _leave_haema_as_it_was() -> Iterator[None]:
 
 # -- the compiler ------------------------------------------------------------------
 
-COMPILED = ("train.test_engine", "train.test_callbacks", "train.test_resume", "train.test_trainer", "cli.test_resume")
+COMPILED = (
+    "train.test_engine",
+    "train.test_callbacks",
+    "train.test_resume",
+    "train.test_trainer",
+    "cli.test_resume",
+    "cli.test_images",
+)
 """Each program takes about a second to be made: tests that are about other things than training train eagerly."""
 
 

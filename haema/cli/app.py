@@ -30,6 +30,18 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+Stream = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream",
+        help="Leave images in their files and decode them as they are needed. "
+        "[dim]Default: where they take more than a third of the free memory.[/dim]",
+        show_default=False,
+    ),
+]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")]
+
+
 @app.callback(
     epilog="[bold]Begin with[/bold]\n\n"
     "  haema train digits\n\n"
@@ -115,6 +127,8 @@ def train(
     eager: Annotated[
         bool, typer.Option("--eager", help="Without the compiler: slower, the same model up to rounding.")
     ] = False,
+    stream: Stream = None,
+    skip_broken: SkipBroken = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object; prose goes to standard error.")] = False,
 ) -> None:
     """Train a network, measure it on held-out rows, and save it.
@@ -129,7 +143,7 @@ def train(
 
     options = TrainOptions(
         data, target, task, model, recipe, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json,
-        eager,
+        eager, stream, skip_broken,
     )  # fmt: skip
     outcome = work(options)
     show(run_report(outcome), sys.stderr if json else None)
@@ -151,6 +165,8 @@ def evaluate(
     part: Annotated[
         str, typer.Option(metavar="PART", help="all, or test: the rows that training on this data held out.")
     ] = "all",
+    stream: Stream = None,
+    skip_broken: SkipBroken = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object; prose goes to standard error.")] = False,
 ) -> None:
     """Measure a model on data whose truth is known, beside the trivial predictor."""
@@ -160,7 +176,7 @@ def evaluate(
 
     if part not in ("all", "test"):
         raise InputError(f"--part is {part!r}, where 'all' or 'test' is right")
-    scores, card, found = work(model, data, target, part)
+    scores, card, found = work(model, data, target, part, stream, skip_broken)
     show(evaluation(scores, card), sys.stderr if json else None)
     if json:
         _print_json(found)
@@ -169,20 +185,30 @@ def evaluate(
 @app.command(
     epilog="[bold]Examples[/bold]\n\n"
     "  haema predict iris.haema new_flowers.csv --out flowers.csv\n\n"
-    "  haema predict pets.haema photos/ | head"
+    "  haema predict pets.haema photos/ | head\n\n"
+    "  haema predict pets.haema rex.jpg tom.png more/      a table with file, prediction and p(CLASS)"
 )
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A file that haema train wrote.", show_default=False)],
-    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA + " Labels are not needed.", show_default=False)],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help=DATA + " Labels are not needed. Or image files, and folders of them, as many as you like.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         str | None, typer.Option(metavar="FILE.csv", help="Where to. [dim]Default: standard output.[/dim]")
     ] = None,
+    stream: Stream = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Predict: a table with the input's columns, the prediction, and each class's probability as p(CLASS)."""
     from haema.cli.guard import say
     from haema.cli.using import predict as work
 
-    rows = work(model, data, out)
+    rows = work(model, data, out, stream, skip_broken)
     if out is not None:
         say(f"{rows:,} rows are in {out}")
 

@@ -92,13 +92,21 @@ class Card:
         if not good:
             raise ValueError("the card is not what haema writes")
 
-    def load(self, source: str, labels: bool = True, target: str | None = None) -> Data:
+    def load(
+        self,
+        source: str,
+        labels: bool = True,
+        target: str | None = None,
+        stream: bool | None = None,
+        skip_broken: bool = False,
+    ) -> Data:
         """The data in ``source``, read as the model's own was.
 
         Args:
             source: As for ``haema.data.load``.
             labels: Whether the truth is wanted too.
             target: Its column, where it is called otherwise than in training.
+            stream, skip_broken: As for ``haema.data.load``.
 
         Raises:
             InputError: it cannot be read, or is of another kind or size than the model takes.
@@ -110,8 +118,7 @@ class Card:
         if self.kind == "table" and (source == "digits" or os.path.isdir(source)):
             raise InputError(f"{source} is no table, and the model was trained on one; a CSV file is right")
         wanted = (target or self.target) if labels else None
-        size = (self.shape[1], self.shape[2]) if self.kind == "images" else None
-        channels = self.shape[0] if self.kind == "images" and self.shape[0] in (1, 3) else None
+        size, channels = self._of_images()
         data = load(
             source,
             wanted,
@@ -120,8 +127,31 @@ class Card:
             labels=labels,
             size=size,
             channels=channels,
+            stream=stream,
+            skip_broken=skip_broken,
         )
         return self.fit(data)
+
+    def load_images(self, paths: list[str], stream: bool | None = None, skip_broken: bool = False) -> Data:
+        """The images in several files and folders, brought to the model's size and channels.
+
+        Raises:
+            InputError: the model was trained on something else, or a path is no image or cannot be read.
+        """
+        from haema.data import load_images
+
+        if self.kind != "images":
+            words = "a table" if self.kind == "table" else "arrays of numbers"
+            raise InputError(f"the model was trained on {words}, for which a single DATA is right, not {len(paths)}")
+        size, channels = self._of_images()
+        found = load_images(paths, size=size, channels=channels, stream=stream, skip_broken=skip_broken)
+        return self.fit(found)
+
+    def _of_images(self) -> tuple[tuple[int, int] | None, int | None]:
+        """The size and the channels that image files are brought to."""
+        if self.kind != "images":
+            return None, None
+        return (self.shape[1], self.shape[2]), self.shape[0] if self.shape[0] in (1, 3) else None
 
     def fit(self, data: Data) -> Data:
         """The data in the form that the model takes.

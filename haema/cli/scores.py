@@ -14,6 +14,7 @@ import numpy as np
 
 from haema.cli.card import Card
 from haema.data import Data
+from haema.data.imagerows import rows_in_parts, update_digest
 from haema.errors import HaemaError, InputError
 
 __all__ = ["Scores", "fingerprint", "outputs_of", "prepared", "probabilities_of", "scored", "trivial_of"]
@@ -102,15 +103,15 @@ def _outputs(model: Any, x: np.ndarray, step: int) -> list[np.ndarray]:
 
         run = compile(model)
     with evaluating(model):
-        while (done := step * len(parts)) < len(x):
-            rows = from_numpy(np.ascontiguousarray(x[done : done + step]))
+        for part in rows_in_parts(x, step):
+            rows = from_numpy(part)
             try:
                 y = (run if len(rows) == step else model)(rows)
             except HaemaError:
                 if run is model:
                     raise
                 run = model
-                continue
+                y = model(rows)
             parts.append(y.numpy())
     return parts
 
@@ -191,8 +192,7 @@ def fingerprint(data: Data) -> str:
         frame = data.x.astype(object).map(str, na_action="ignore")
         digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(frame, index=False).to_numpy()).data)
     else:
-        digest.update(f"{data.x.dtype.str}{data.x.shape}".encode())
-        digest.update(np.ascontiguousarray(data.x).reshape(-1).view(np.uint8).data)
+        update_digest(digest, data.x)
     if data.y is not None:
         digest.update(np.ascontiguousarray(data.y).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -55,6 +55,8 @@ class TrainOptions:
     time_limit: float | None = None
     json: bool = False
     eager: bool = False
+    stream: bool | None = None
+    skip_broken: bool = False
 
     def check(self) -> None:
         """Refuse numbers that make no sense, before any work is done.
@@ -93,6 +95,8 @@ class TrainOptions:
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--json"] if self.json else []
         words += ["--eager"] if self.eager else []
+        words += [] if self.stream is None else ["--stream" if self.stream else "--no-stream"]
+        words += ["--skip-broken"] if self.skip_broken else []
         return shlex.join([*words, "--resume"])
 
     def share(self, folds: bool) -> float:
@@ -229,7 +233,13 @@ def _len(part: Data | None) -> int:
 def _load(options: TrainOptions) -> Data:
     from haema.data import load
 
-    data = load(options.data, options.target, task=options.task)  # type: ignore[arg-type]
+    data = load(
+        options.data,
+        options.target,
+        task=options.task,  # type: ignore[arg-type]
+        stream=options.stream,
+        skip_broken=options.skip_broken,
+    )
     if data.kind == "table" and options.target is None:
         columns = [str(c) for c in data.x.columns]
         shown = ", ".join(columns[:8]) + (f" and {len(columns) - 8} more" if len(columns) > 8 else "")

@@ -41,10 +41,17 @@ def _part(data: Data) -> tuple[Data, bool]:
     return (data, False) if data.test is None else (data.test, True)
 
 
+def _say_notes(data: Data) -> None:
+    for note in data.notes:
+        say(note)
+
+
 # -- evaluate ------------------------------------------------------------------
 
 
-def evaluate(path: str, source: str, target: str | None, part: str) -> tuple[Scores, Card, dict[str, Any]]:
+def evaluate(
+    path: str, source: str, target: str | None, part: str, stream: bool | None = None, skip_broken: bool = False
+) -> tuple[Scores, Card, dict[str, Any]]:
     """Measure a model on data with its truth.
 
     Args:
@@ -52,6 +59,7 @@ def evaluate(path: str, source: str, target: str | None, part: str) -> tuple[Sco
         source: The data.
         target: Its target column, where it is called otherwise than in training.
         part: "all" rows, or only those "test" rows that training on this data held out.
+        stream, skip_broken: As for ``haema.data.load``.
 
     Returns:
         The scores, the model's card, and the object for ``--json``.
@@ -61,7 +69,8 @@ def evaluate(path: str, source: str, target: str | None, part: str) -> tuple[Sco
     """
     start = time.perf_counter()
     model, card = open_model(path)
-    data = card.load(source, target=target)
+    data = card.load(source, target=target, stream=stream, skip_broken=skip_broken)
+    _say_notes(data)
     own = fingerprint(data) == card.fingerprint
     if part == "test":
         data = _held_out(data, card, source, path, own)
@@ -108,13 +117,16 @@ def _held_out(data: Data, card: Card, source: str, path: str, own: bool) -> Data
 # -- predict ------------------------------------------------------------------
 
 
-def predict(path: str, source: str, out: str | None) -> int:
+def predict(
+    path: str, sources: list[str], out: str | None, stream: bool | None = None, skip_broken: bool = False
+) -> int:
     """Write a CSV table: the input's columns, then the prediction and each class's probability.
 
     Args:
         path: The model file.
-        source: The data.
+        sources: The data; several are image files, and folders of such.
         out: The file to write; None: standard output.
+        stream, skip_broken: As for ``haema.data.load``.
 
     Returns:
         The number of rows.
@@ -123,9 +135,14 @@ def predict(path: str, source: str, out: str | None) -> int:
         InputError: the file or the data is damaged, or does not fit the other.
     """
     if out is not None:
-        _check_place(out, path, source)
+        _check_place(out, path, *sources)
     model, card = open_model(path)
-    data, official = _part(card.load(source, labels=False))
+    source = sources[0]
+    if len(sources) > 1:
+        data, official = card.load_images(sources, stream, skip_broken), False
+    else:
+        data, official = _part(card.load(source, labels=False, stream=stream, skip_broken=skip_broken))
+    _say_notes(data)
     if official:
         say(f"{source} has a test part of its own, whose rows are predicted")
     data = card.fit(data)
@@ -138,7 +155,8 @@ def predict(path: str, source: str, out: str | None) -> int:
     if out is None:
         with writing("standard output"):
             if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(encoding="utf-8")  # as in a file: the cells are data, whatever the terminal
+                # as in a file: the cells are data, whatever the terminal
+                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
             _table(sys.stdout, columns + names, rows, cells)
             sys.stdout.flush()
         return len(outputs)
@@ -189,7 +207,7 @@ def _columns(data: Data, source: str) -> tuple[list[str], Iterator[list[str]]]:
     if data.kind == "table":
         return _raw_cells(data, source)
     if data.names is not None:
-        return ["file"], ([name] for name in data.names)
+        return ["file"], ([name.encode(errors="backslashreplace").decode()] for name in data.names)
     if data.kind == "arrays" and data.x.ndim == 2:
         return [f"x{i}" for i in range(data.x.shape[1])], ([str(v) for v in row.tolist()] for row in data.x)
     return ["row"], ([str(i)] for i in range(len(data.x)))

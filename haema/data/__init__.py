@@ -1,6 +1,7 @@
 """Data: reading it, dividing it, and serving it in batches.
 
 load            one entrance for CSV, NPZ, IDX, folders of images, frames and arrays -> Data
+load_images     loose image files and folders of them
 split           rows for training and testing, every class in proportion
 TableSchema     a training table's columns, which turn any later table into arrays
 DataLoader      mini-batches of a Dataset, as in torch.utils.data
@@ -11,8 +12,9 @@ from haema.data.collate import default_collate
 from haema.data.csvfile import read_csv
 from haema.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from haema.data.idx import read_idx, write_idx
+from haema.data.imagerows import ImageRows
 from haema.data.loader import DataLoader
-from haema.data.loading import Data, load
+from haema.data.loading import Data, load, load_images
 from haema.data.samplers import (
     BatchSampler,
     RandomSampler,
@@ -26,7 +28,9 @@ from haema.data.splits import split
 
 __all__ = [
     "load",
+    "load_images",
     "Data",
+    "ImageRows",
     "digits",
     "read_csv",
     "read_idx",

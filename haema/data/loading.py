@@ -12,13 +12,15 @@ import numpy as np
 
 from haema.data import arrays, builtin, csvfile, idx, images
 from haema.data.columns import infer_column
+from haema.data.imagerows import select
+from haema.data.reading import missing
 from haema.data.task import Task, encode_target
 from haema.errors import InputError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Data", "load"]
+__all__ = ["Data", "load", "load_images"]
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 _EMPTY = "in a file NA, None and ? are empty, too"
@@ -30,7 +32,8 @@ class Data:
 
     Fields:
         kind: ``"images"``, ``"table"`` or ``"arrays"``.
-        x: (N, C, H, W) uint8 for images, a pandas DataFrame for tables, an array (N, ...) otherwise.
+        x: (N, C, H, W) uint8 for images (an array, or an `ImageRows` of images that stay in their files), a pandas
+            DataFrame for tables, an array (N, ...) otherwise.
         y: (N,) int64 class ids; (N,) or (N, K) float64 for regression; None where there is no target.
         classes: the classes' names in the order of their ids, or None.
         target: the name of the target's column or array, or None.
@@ -59,7 +62,7 @@ class Data:
         """The given rows, by their number from 0, as ``split`` returns them; the test part stays behind."""
         return replace(
             self,
-            x=self.x.iloc[rows] if self.kind == "table" else self.x[rows],
+            x=self.x.iloc[rows] if self.kind == "table" else select(self.x, rows),
             y=None if self.y is None else self.y[rows],
             names=None if self.names is None else tuple(self.names[i] for i in rows),
             test=None,
@@ -77,6 +80,9 @@ class _Request:
     size: tuple[int, int] | None
     channels: int | None
     encoding: str | None
+    stream: bool | None
+    memory_limit: int | None
+    skip_broken: bool
 
 
 def load(
@@ -89,6 +95,9 @@ def load(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     encoding: str | None = None,
+    stream: bool | None = None,
+    memory_limit: int | None = None,
+    skip_broken: bool = False,
 ) -> Data:
     """Loads data from whatever it is in.
 
@@ -105,6 +114,10 @@ def load(
             ``haema.data.images``.
         channels: 1 or 3 for image files; default: as many as they have.
         encoding: of a CSV file that is not UTF-8.
+        stream: whether images stay in their files and are decoded as they are needed, to the same results.
+            Default: where they would take more than ``memory_limit``.
+        memory_limit: bytes that decoded images may take; default: a third of the free memory.
+        skip_broken: whether to leave out images that cannot be read, and note which; default False.
 
     Returns:
         The data; its ``test`` is the source's official test part, where it has one.
@@ -117,11 +130,21 @@ def load(
         data = load("iris.csv", target="species")
         train, test = (data.take(rows) for rows in split(data.y))
     """
-    request = _Request(target if labels else None, task, classes, labels, size, channels, encoding)
+    request = _Request(
+        target if labels else None, task, classes, labels, size, channels, encoding, stream, memory_limit, skip_broken
+    )
+    data = _load(source, target, request)
+    if (stream or skip_broken) and data.names is None:
+        asked = "stream" if stream else "skip_broken"
+        raise InputError(f"{asked} is for image files, and {data.source or 'the source'} is none; leave it out")
+    return data
+
+
+def _load(source: Any, target: Any, request: _Request) -> Data:
     if isinstance(source, tuple):
         if len(source) != 2 or target is not None:
             raise InputError("load: a tuple of arrays is a pair (x, y) without a further target")
-        source, request = source[0], replace(request, target=source[1] if labels else None)
+        source, request = source[0], replace(request, target=source[1] if request.labels else None)
     if isinstance(source, (str, os.PathLike)):
         return _load_path(source, request)
     if type(source).__name__ == "DataFrame":
@@ -135,6 +158,33 @@ def load(
     )
 
 
+def load_images(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    stream: bool | None = None,
+    memory_limit: int | None = None,
+    skip_broken: bool = False,
+) -> Data:
+    """Loads image files, and all images of folders, without labels.
+
+    Args:
+        paths: PNG and JPEG files, and folders of such or of class folders.
+        size, channels, stream, memory_limit, skip_broken: as of ``load``.
+
+    Returns:
+        The data; its ``names`` are the paths.
+
+    Raises:
+        InputError: in one sentence, what is wrong with a path and what would be right.
+    """
+    names = images.expanded(paths)
+    request = _Request(None, None, None, False, size, channels, None, stream, memory_limit, skip_broken)
+    source = names[0] if len(names) == 1 else f"{len(names)} images"
+    return _from_images("", names, None, source, request)
+
+
 def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
     name, path = os.fspath(source), Path(source)
     if name == "digits":
@@ -142,10 +192,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         x, y = builtin.digits()
         return _from_arrays(x, "digits", y, "the labels of digits", "digits", request)
     if not path.exists():
-        beside = [p.name for p in path.parent.iterdir() if p.exists()] if path.parent.is_dir() else []
-        hint = suggest(path.name, beside)
-        hint = f"; {hint}" if hint.startswith("did") else ""
-        raise InputError(f"there is no file or folder {name}{hint}")
+        raise InputError(missing(name))
     if path.is_dir():
         return _load_folder(path, request)
     endings = [s.lower() for s in path.suffixes]
@@ -159,7 +206,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         return _load_npz(path, request)
     if images.is_image(path):
         _no_target(request, "an image has no columns")
-        return _from_images([path], None, path.parent, name, request)
+        return _from_images(os.path.dirname(name), [path.name], None, name, request)
     raise InputError(
         f"{name} is of no known kind; a file named .csv, .npz, .png, .jpg or as MNIST's are, or a folder of "
         "images is right"
@@ -188,26 +235,30 @@ def _load_folder(folder: Path, request: _Request) -> Data:
 
 
 def _load_class_folders(folder: Path, request: _Request) -> Data:
-    paths, labels = images.list_images(folder)
-    return _from_images(paths, labels, folder, str(folder), request)
+    names, labels = images.list_images(folder)
+    return _from_images(str(folder), names, labels, str(folder), request)
 
 
-def _from_images(paths: list[Path], labels: list[str] | None, folder: Path, source: str, request: _Request) -> Data:
+def _from_images(folder: str, names: list[str], labels: list[str] | None, source: str, request: _Request) -> Data:
     # The labels first: whatever is wrong with them is found before thousands of images are read.
     if labels is not None and request.labels:
-        _check_class_folders(sorted(set(labels)), folder, request.classes)
+        images.check_class_folders(sorted(set(labels)), folder, request.classes)
     y, classes, task = _target(None if labels is None else np.array(labels), f"the folder {folder}", request)
-    x, notes = images.read_images(paths, request.size, request.channels)
-    names = tuple(p.relative_to(folder).as_posix() for p in paths)
-    return Data("images", x, y, classes, None, task, source, names=names, notes=tuple(notes))
-
-
-def _check_class_folders(labels: list[str], folder: Path, classes: Sequence[str] | None) -> None:
-    if classes is None and len(labels) == 1:
-        raise InputError(f"{folder} holds the single class folder {labels[0]}, where two or more classes are needed")
-    other = next((label for label in labels if classes is not None and label not in classes), None)
-    if other is not None:
-        raise InputError(f"the folder {folder / other} is no class of the model; {suggest(other, classes or ())}")
+    x, kept, notes = images.read_images(
+        [os.path.join(folder, name) for name in names],
+        request.size,
+        request.channels,
+        stream=request.stream,
+        memory_limit=request.memory_limit,
+        skip_broken=request.skip_broken,
+    )
+    if y is not None and classes is not None and len(kept) < len(y):
+        lost = np.setdiff1d(y, y[kept])
+        if len(lost):
+            raise InputError(f"no image of the class folder {os.path.join(folder, classes[lost[0]])} can be read")
+        y = y[kept]
+    found = tuple(names[i] for i in kept)
+    return Data("images", x, y, classes, None, task, source, names=found, notes=tuple(notes))
 
 
 def _load_idx(path: Path, request: _Request) -> Data:

@@ -1,4 +1,4 @@
-"""What every reader of files needs: a file that cannot be read, told in one sentence."""
+"""What every reader of files needs: a file that is missing or cannot be read, told in one sentence."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from haema.errors import InputError
+from haema.errors import InputError, suggest
 
-__all__ = ["reading"]
+__all__ = ["missing", "reading"]
 
 
 @contextmanager
@@ -21,3 +22,12 @@ def reading(name: str) -> Iterator[None]:
         raise InputError(f"{name} is damaged: it cannot be unpacked ({error}); copy it anew") from None
     except OSError as error:
         raise InputError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from None
+
+
+def missing(name: str) -> str:
+    """That there is no such file, and which may have been meant."""
+    path = Path(name)
+    beside = [p.name for p in path.parent.iterdir() if p.exists()] if path.parent.is_dir() else []
+    hint = suggest(path.name, beside)
+    hint = f"; {hint}" if hint.startswith("did") else ""
+    return f"there is no file or folder {name}{hint}"

@@ -7,6 +7,7 @@ RestoreScale    y -> mean + std y, behind a network that learns standardised num
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,8 @@ class Standardize(Module):
     @staticmethod
     def of(x: np.ndarray) -> Standardize:
         """With the means and deviations of x, (N, C, ...); a feature that never changes is only centred."""
+        if x.dtype == np.uint8 and x.ndim == 4:
+            return Standardize._of_images(x)
         sums, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         axes = (0, *range(2, x.ndim))
         for part in _parts(x):
@@ -64,6 +67,17 @@ class Standardize(Module):
         std = np.sqrt(squares / (x.size // x.shape[1]))
         std[std <= 1e-7 * np.abs(mean)] = 1.0
         return Standardize(mean.tolist(), std.tolist())
+
+    @staticmethod
+    def _of_images(x: Any) -> Standardize:
+        """By sums of whole numbers, so that it is the same for images in files, which know theirs already."""
+        from haema.data.imagerows import channel_moments
+
+        n, mean, std = x.size // x.shape[1], [], []
+        for total, square in channel_moments(x).T.tolist():
+            mean.append(total / n)
+            std.append(math.sqrt((n * square - total * total) / (n * n)) or 1.0)
+        return Standardize(mean, std)
 
     def forward(self, x: Tensor) -> Tensor:
         shape = (-1, *(1,) * (x.ndim - 2))

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from haema.creation import from_numpy
+from haema.data.imagerows import ImageRows, rows_in_parts, select
 from haema.errors import HaemaError, InputError, suggest
 from haema.tensor import Tensor
 from haema.train.metrics import as_array
 from haema.train.objective import Objective
-from haema.train.sources import Batch, Rows, Samples, Source, Stream, input_arrays
+from haema.train.sources import Batch, Rows, Samples, Source, Stream, Streamed, input_arrays
 from haema.train.step import evaluating
 from haema.train.targets import Targets, infer_targets, label_array
 
@@ -100,8 +101,8 @@ class Intake:
         x, _, _ = self._unpack(x, None, None)
         if _in_memory(x):
             arrays = self._fitting(input_arrays(x, self.model))
-            for start in range(0, len(arrays[0]), batch_size):
-                yield tuple(from_numpy(a[start : start + batch_size]) for a in arrays)
+            for parts in zip(*(rows_in_parts(a, batch_size) for a in arrays), strict=True):
+                yield tuple(from_numpy(a) for a in parts)
             return
         from haema.data import Dataset, default_collate
 
@@ -154,9 +155,10 @@ class Intake:
         """Some of the rows, or all, with the weights of their classes."""
         arrays, truth, encoded, w = whole
         if rows is not None:
-            arrays, truth, encoded = tuple(a[rows] for a in arrays), truth[rows], encoded[rows]
+            arrays, truth, encoded = tuple(select(a, rows) for a in arrays), truth[rows], encoded[rows]
             w = None if w is None else w[rows]
-        return Rows(arrays, encoded, truth, self._by_class(truth, w))
+        kind = Streamed if any(isinstance(a, ImageRows) for a in arrays) else Rows
+        return kind(arrays, encoded, truth, self._by_class(truth, w))
 
     def _validation(self, given: Any) -> Source | None:
         if given is None:

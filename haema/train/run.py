@@ -223,14 +223,15 @@ class Run:
                     self.engine.look()
             return
         for rows in self.source.order(self.batch_size, self.shuffle, self.merge_single):
-            at = 0
-            while rows is not None and at < len(rows := np.atleast_2d(rows)):
-                schedule.keep()
-                part = self.engine.steps(self.source, rows[at:], schedule if self._schedules else None)
-                if part is None:
-                    part = self.engine.eagerly(*self.source.take(rows[at]))
-                at += len(part.losses)
-                yield part
+            for held, index in self.source.slices(np.atleast_2d(rows)) if rows is not None else ():
+                at = 0
+                while at < len(index):
+                    schedule.keep()
+                    part = self.engine.steps(held, index[at:], schedule if self._schedules else None)
+                    if part is None:
+                        part = self.engine.eagerly(*held.take(index[at]))
+                    at += len(part.losses)
+                    yield part
 
     def _interrupted(self) -> None:
         """Ctrl-C: back to the last finished epoch, which checkpoints then hold."""

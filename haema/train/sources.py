@@ -4,6 +4,7 @@ Rows in memory are taken by number: an epoch is one permutation, cut into an ind
 last smaller batch. Two other kinds serve data that is made or read as it is needed.
 
     Rows      arrays, tensors, tables, a TensorDataset
+    Streamed  the same, where images stay in their files: slices of an epoch are in memory in turn
     Samples   any other Dataset: its samples are fetched by number and put together
     Stream    a DataLoader or another iterable of batches (x, y), gone through once per epoch
 """
@@ -17,15 +18,19 @@ from typing import Any
 import numpy as np
 
 from haema.creation import from_numpy
+from haema.data.imagerows import ImageRows, update_digest
 from haema.errors import InputError
 from haema.random import Generator, randperm
 from haema.tensor import Tensor
 from haema.train.metrics import as_array
 
-__all__ = ["Batch", "Rows", "Samples", "Source", "Stream", "cut", "first_stage", "input_arrays"]
+__all__ = ["Batch", "Rows", "Samples", "Source", "Stream", "Streamed", "cut", "first_stage", "input_arrays"]
 
 Batch = tuple[tuple[Tensor, ...], Tensor, "Tensor | None", np.ndarray]
 """Inputs, what the loss gets, weights, and the truth for metrics."""
+
+SLICE = 8 << 20
+"""Bytes of decoded images, about, that are trained on while as many are being decoded."""
 
 
 def cut(order: np.ndarray, batch_size: int, merge_single: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
@@ -54,11 +59,12 @@ def first_stage(model: Any) -> Any:
     return model
 
 
-def input_arrays(x: Any, model: Any, name: str = "X") -> tuple[np.ndarray, ...]:
+def input_arrays(x: Any, model: Any, name: str = "X") -> tuple[Any, ...]:
     """Inputs as arrays that the model takes, checked. A tuple means several inputs.
 
     A table goes through the ``prepare(table)`` of the model or its first stage, if it has one, and must else be of
-    numbers. Fractional numbers become the type of the model's parameters; whole numbers stay what they are.
+    numbers. Images in files stay there. Fractional numbers become the type of the model's parameters; whole numbers
+    stay what they are.
 
     Args:
         x: An array, tensor or table of N rows, or a tuple of them.
@@ -75,8 +81,11 @@ def input_arrays(x: Any, model: Any, name: str = "X") -> tuple[np.ndarray, ...]:
             part = _numbers_of_table(part, name) if prepare is None else prepare(part)
         parts += part if isinstance(part, tuple) else (part,)
     dtype = next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
-    arrays = []
+    arrays: list[Any] = []
     for i, part in enumerate(parts):
+        if isinstance(part, ImageRows):
+            arrays.append(part)
+            continue
         called = name if len(parts) == 1 else f"{name}[{i}]"
         a = _array(part, called)
         if a.dtype.kind == "f":
@@ -166,8 +175,8 @@ class Rows(Source):
         w: Weights, (N,), or None.
     """
 
-    def __init__(self, x: tuple[np.ndarray, ...], y: np.ndarray, truth: np.ndarray, w: np.ndarray | None) -> None:
-        self.x = tuple(from_numpy(a) for a in x)
+    def __init__(self, x: tuple[Any, ...], y: np.ndarray, truth: np.ndarray, w: np.ndarray | None) -> None:
+        self.x: tuple[Any, ...] = tuple(a if isinstance(a, ImageRows) else from_numpy(a) for a in x)
         self.y = from_numpy(np.ascontiguousarray(y))
         self.w = None if w is None else from_numpy(w)
         self.truth = truth
@@ -185,20 +194,57 @@ class Rows(Source):
         x = tuple(a.index_select(0, index) for a in self.x)
         return x, self.y.index_select(0, index), w, self.truth[rows]
 
+    def slices(self, batches: np.ndarray) -> Iterator[tuple[Rows, np.ndarray]]:
+        """The given batches, (steps, batch) row numbers, as rows in memory and batches of their numbers there."""
+        if len(batches):
+            yield self, batches
+
     def batches(self, batch_size: int, shuffle: bool, merge_single: bool = False) -> Iterator[Batch]:
-        full, last = self.order(batch_size, shuffle, merge_single)
-        for rows in full:
-            yield self.take(rows)
-        if last is not None:
-            yield self.take(last)
+        for some in self.order(batch_size, shuffle, merge_single):
+            if some is not None:
+                for held, index in self.slices(np.atleast_2d(some)):
+                    yield from map(held.take, index)
 
     def fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         for x in (*self.x, self.y, *(() if self.w is None else (self.w,))):
-            a = np.ascontiguousarray(x.numpy())
-            digest.update(f"{a.dtype.str} {a.shape}".encode())
-            digest.update(a.reshape(-1).view(np.uint8).data)
+            update_digest(digest, x if isinstance(x, ImageRows) else x.numpy())
         return digest.hexdigest()
+
+
+class Streamed(Rows):
+    """Rows with images that stay in their files; arguments as of `Rows`.
+
+    All slices but those of another batch size are arrays of one shape, so that one program does for them.
+    """
+
+    def slices(self, batches: np.ndarray) -> Iterator[tuple[Rows, np.ndarray]]:
+        steps, batch = batches.shape
+        row = sum(a.nbytes // len(a) for a in self.x if isinstance(a, ImageRows))
+        rows = batch * max(1, min(steps, SLICE // max(1, batch * row)))
+        order = batches.reshape(-1)
+        streams = [a.parts(rows, order) if isinstance(a, ImageRows) else None for a in self.x]
+        for start in range(0, len(order), rows):
+            some = order[start : start + rows]
+            full = np.resize(some, rows)  # the last slice is filled up with rows that no batch names
+            x = tuple(
+                a.numpy()[full] if stream is None else _filled(next(stream), rows)
+                for a, stream in zip(self.x, streams, strict=True)
+            )
+            w = None if self.w is None else self.w.numpy()[full]
+            yield Rows(x, self.y.numpy()[full], self.truth[full], w), np.arange(len(some)).reshape(-1, batch)
+
+    def take(self, rows: np.ndarray) -> Batch:
+        ((held, index),) = self.slices(rows[None])
+        return held.take(index[0])
+
+
+def _filled(part: np.ndarray, rows: int) -> np.ndarray:
+    if len(part) == rows:
+        return part
+    full = np.zeros((rows, *part.shape[1:]), part.dtype)
+    full[: len(part)] = part
+    return full
 
 
 class Samples(Source):

@@ -153,13 +153,14 @@ def evaluate_source(
             for rows in cut(np.arange(source.length), batch_size):
                 if rows is None or not len(rows):
                     continue
-                index = np.atleast_2d(rows)
-                part = engine.measure_rows(source, index, averaged) if len(index) >= least else None
-                if part is not None:
-                    sums.add(part)
-                    continue
-                for some in index:
-                    sums.add(engine.measure(*source.take(some), compiled=False, averaged=averaged))
+                batches = np.atleast_2d(rows)
+                for held, index in source.slices(batches):
+                    part = engine.measure_rows(held, index, averaged) if len(batches) >= least else None
+                    if part is not None:
+                        sums.add(part)
+                        continue
+                    for some in index:
+                        sums.add(engine.measure(*held.take(some), compiled=False, averaged=averaged))
         else:
             for k, batch in enumerate(source.batches(batch_size, shuffle=False), 1):
                 sums.add(engine.measure(*batch, compiled=k >= least, averaged=averaged))
