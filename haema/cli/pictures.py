@@ -271,7 +271,8 @@ def _gradients(s: _Subject) -> Any:
     except InputError as error:
         say(f"no gradients.png: {error}")
         return None
-    return draw_gradients(found, len(rows))
+    layers = {name.rpartition(".")[0] for name in found}
+    return draw_gradients(found, _types(s, layers), len(rows))
 
 
 def _loss(s: _Subject) -> Callable[[Any, Any], Any]:
@@ -309,19 +310,26 @@ def _saliency(s: _Subject) -> Any:
     maps = [("|gradient|", saliency(s.model, x)), ("SmoothGrad\n25 noisy copies", smooth_grad(s.model, x))]
     headings = list(_headings(s, rows))
     of = "score of the predicted class" if s.task == "classification" else "prediction"
-    return draw_saliency(s.data.x[rows], maps, headings, f"size of the derivative of the {of} by each pixel")
+    return draw_saliency(
+        s.data.x[rows], maps, headings, f"size of the derivative of the {of} by each pixel, each map on its own scale"
+    )
 
 
-def _headings(s: _Subject, rows: np.ndarray) -> Iterator[tuple[str, str]]:
+def _headings(s: _Subject, rows: np.ndarray) -> Iterator[tuple[str, str, bool]]:
+    """What each image is, what was predicted, and whether that is wrong."""
+    from haema.inspect.pictures.sheet import shortened
+
     for row in rows.tolist():
+        wrong = False
         if s.task == "regression":
             found = f"predicted {s.outputs[row, 0]:.4g}"
             truth = "" if s.data.y is None else f"is {np.ravel(s.data.y[row])[0]:.4g}"
         else:
             best = int(s.p[row].argmax())
-            found = f"taken for {s.classes[best]}, {100 * s.p[row, best]:.0f} %"
+            found = f"predicted {s.classes[best]}, {100 * s.p[row, best]:.0f} %"
             truth = "" if s.data.y is None else f"is {s.classes[s.data.y[row]]}"
-        yield truth or s.called(row), found
+            wrong = s.data.y is not None and best != s.data.y[row]
+        yield truth or shortened(s.called(row), 21, end=True), found, bool(wrong)
 
 
 _DRAWN: dict[str, Callable[[_Subject], Any]] = {

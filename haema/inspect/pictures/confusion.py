@@ -52,7 +52,7 @@ def draw_confusion(
     sheet = Sheet(
         right + COLUMNS * (TILE + 0.2) + 0.1,
         TOP + below + 0.1,
-        f"Confusion matrix: {len(truth) - wrong:,} of {len(truth):,} right ({_percent(1 - wrong / len(truth))})",
+        f"Confusion matrix: {len(truth) - wrong:,} of {len(truth):,} right ({100 * (1 - wrong / len(truth)):.2f} %)",
         "rows add up to 100 %" if len(classes) <= WITH_SHARES else "colours show the share of each row",
     )
     _matrix(sheet, counts, classes, left)
@@ -97,18 +97,18 @@ def _matrix(sheet: Sheet, counts: np.ndarray, classes: Sequence[str], left: floa
     if count <= WITH_COUNTS:
         size = min(10.0, 110 / count)
         for i, j in zip(*np.nonzero(counts), strict=True):
-            dark = share[i, j] > (0.55 if i == j else 0.22)
+            dark = share[i, j] > (0.55 if i == j else 0.17)
             words = f"{counts[i, j]}" + (f"\n{_percent(share[i, j])}" if count <= WITH_SHARES else "")
             size_here = size if count > WITH_SHARES else min(9.0, 76 / count)
             axes.text(j, i, words, ha="center", va="center", fontsize=size_here, color="white" if dark else INK)
-    ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
-    bar = sheet.bar(shown, (left + SIDE + 0.12, TOP + 0.1, 0.12, SIDE), ticks, [f"{100 * t:g} %" for t in ticks])
-    bar.set_label("share of the row (mistakes in red)", size=8)
+    marks = [0.0, 0.25, 0.5, 0.75, 1.0]
+    bar = sheet.bar(shown, (left + SIDE + 0.12, TOP + 0.1, 0.12, SIDE), marks, [f"{100 * t:g} %" for t in marks])
+    bar.set_label("share of the row (mistakes in red)", size=8, color=INK)
 
 
 def _percent(share: float) -> str:
-    """A share in per cent, rounded down where it would else look like all of them."""
+    """A share in per cent, below 10 and above 99 with a tenth; what is not all of them never looks so."""
     value = 100 * share
-    if value < 0.95:
-        return f"{value:.2g} %"
-    return f"{value:.0f} %" if value < 99.5 or value == 100 else f"{math.floor(100 * value) / 100:g} %"
+    if value in (0.0, 100.0) or 9.95 <= value < 99:
+        return f"{value:.0f} %"
+    return f"{min(value, 99.9):.1f} %"

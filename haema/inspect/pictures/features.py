@@ -14,7 +14,7 @@ from haema.tensor import Tensor
 __all__ = ["draw_features", "thinned"]
 
 MOST, CHANNELS = 12, 8
-TILE, GAP, LEFT = 0.82, 0.08, 3.35
+TILE, GAP, LEFT = 0.82, 0.08, 3.55
 
 
 def thinned(names: Sequence[str], most: int = MOST) -> list[str]:
@@ -54,8 +54,8 @@ def draw_features(
         LEFT + CHANNELS * (TILE + GAP) + 0.85,
         TOP + max(sum(heights), 2.9) + 0.3,
         f"Feature maps{f' of {shortened(name, 60, end=True)}' if name else ''}",
-        f"layers from top to bottom, up to {CHANNELS} channels of each (their numbers above them)"
-        + (f"; {len(names)} of {len(maps)} layers" if len(names) < len(maps) else ""),
+        (f"{len(names)} of {len(maps)} layers" if len(names) < len(maps) else "layers")
+        + f" from top to bottom, up to {CHANNELS} channels of each; those that only normalise or reshape are left out",
     )
     pixels, how = grey_or_colour(image.detach().numpy()[None])
     c, h, w = image.shape
@@ -96,11 +96,9 @@ def _channels(y: np.ndarray, before: tuple[int, list[int]] | None) -> tuple[int,
 
 def _label(sheet: Sheet, top: float, name: str, kind: str, shape: tuple[int, ...]) -> None:
     sheet.text(1.95, top + 0.3, shortened(kind or name, 20), size=8.5, weight="bold")
-    sheet.text(1.95, top + 0.45, " x ".join(map(str, shape)), size=7.5, color=PALE)
-    if kind and len(shape) == 3:
-        sheet.text(1.95, top + 0.6, shortened(name, 22, end=True), size=7.5, color=PALE)
-    elif kind:
-        sheet.text(1.95 + 0.75, top + 0.45, shortened(name, 10, end=True), size=7.5, color=PALE)
+    sheet.text(1.95, top + 0.44, " x ".join(map(str, shape)), size=7.5, color=PALE)
+    if kind:
+        sheet.text(1.95, top + 0.58, f"layer {shortened(name, 17, end=True)}", size=7.5, color=PALE)
 
 
 def _scale(y: np.ndarray) -> tuple[dict[str, Any], list[float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from haema.drawing import PALE
+from haema.drawing import INK, PALE
 from haema.inspect.pictures.sheet import TOP, Sheet, show_tile
 from haema.tensor import Tensor
 
@@ -49,7 +49,8 @@ def draw_filters(weights: Tensor, layer: str = "the first layer") -> Any:
         + (f" for {channels} channels" if channels > 1 else "")
         + (f"; the {MOST} with the largest norm" if count > MOST else ""),
     )
-    limit = float(np.abs(w[numbers]).max()) or 1.0
+    most = float(np.abs(w).max())
+    limit = float(np.percentile(np.abs(w[numbers]), 99.5)) or most or 1.0
     axes = sheet.blank(0.45, TOP, wide, rows * line)
     shown: Any = None
     for k, number in enumerate(numbers.tolist()):
@@ -62,17 +63,18 @@ def draw_filters(weights: Tensor, layer: str = "the first layer") -> Any:
             else:
                 shown = show_tile(axes, w[number, c], *place, cmap="RdBu_r", vmin=-limit, vmax=limit)
     sheet.text(0.45, sheet.height - 0.2, _caption(height, width, channels, across, colour), size=8, color=PALE)
-    sheet.figure.text(0.22 / sheet.width, 0.5, "filters, with their numbers", rotation=90, va="center", size=8)
     if colour:
         shown = _grey_scale(axes, limit)
     place = (0.45 + wide + 0.15, TOP + 0.21, 0.14, min(2.4, rows * line - 0.4))
-    bar = sheet.bar(shown, place, [-limit, 0, limit])
-    bar.set_label("weight" if not colour else "weight, in red, green and blue each", size=8)
+    beyond = most > limit * 1.01  # a few large weights do not make all others pale
+    ends = [f"{'≤ ' if beyond else ''}{-limit:.2g}", "0", f"{'≥ ' if beyond else ''}{limit:.2g}"]
+    bar = sheet.bar(shown, place, [-limit, 0, limit], ends)
+    bar.set_label("weight" if not colour else "weight, in red, green and blue each", size=8, color=INK)
     return sheet.figure
 
 
 def _caption(height: int, width: int, channels: int, across: int, colour: bool) -> str:
-    words = f"{width} pixels across, {height} down"
+    words = f"above each its number; {width} pixels across, {height} down"
     if colour:
         return words + "; grey is 0"
     if across < channels:

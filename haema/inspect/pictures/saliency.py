@@ -13,11 +13,14 @@ from haema.tensor import Tensor
 
 __all__ = ["draw_saliency"]
 
-TILE, LEFT = 1.45, 1.35
+TILE, LEFT, RED = 1.45, 1.35, "#b03a2e"
 
 
 def draw_saliency(
-    images: np.ndarray, maps: Sequence[tuple[str, Tensor]], headings: Sequence[tuple[str, str]], subtitle: str = ""
+    images: np.ndarray,
+    maps: Sequence[tuple[str, Tensor]],
+    headings: Sequence[tuple[str, str, bool]],
+    subtitle: str = "",
 ) -> Any:
     """A picture with a column for each image: the image, and the maps below it.
 
@@ -26,7 +29,7 @@ def draw_saliency(
     Args:
         images: (N, C, H, W).
         maps: Name and values (N, H, W) of each kind of map.
-        headings: Two lines for each image.
+        headings: Two lines for each image, and whether the second is red.
         subtitle: What to know about them.
 
     Returns:
@@ -40,10 +43,10 @@ def draw_saliency(
     sheet = Sheet(LEFT + wide + 0.85, TOP + 0.7 + rows * (high + 0.15), title, subtitle)
     axes = sheet.blank(LEFT, TOP, wide, 0.5 + rows * (high + 0.15))
     pixels, how = grey_or_colour(images)
-    for k, (first, second) in enumerate(headings):
+    for k, (first, second, red) in enumerate(headings):
         left = k * (TILE + 0.15)
-        axes.text(left, 0.17, shortened(first, 21), fontsize=8, color=INK)
-        axes.text(left, 0.35, shortened(second, 24), fontsize=8, color=PALE)
+        axes.text(left, 0.17, shortened(first, 23), fontsize=8, color=INK)
+        axes.text(left, 0.35, shortened(second, 24), fontsize=8, color=RED if red else PALE)
         show_tile(axes, pixels[k], left, 0.5, TILE, high, **how)
     shown: Any = None
     for r, (_, values) in enumerate(maps, 1):
@@ -56,7 +59,6 @@ def draw_saliency(
         for i, part in enumerate(name.split("\n")):
             sheet.text(0.25, middle + 0.16 * i, part, size=8.5 if i == 0 else 7.5, color=INK if i == 0 else PALE)
     if shown is not None:
-        place = (LEFT + wide + 0.05, TOP + 0.5 + high + 0.15, 0.12, (rows - 1) * (high + 0.15) - 0.15)
-        bar = sheet.bar(shown, place, [0, 1], ["0", "most"])
-        bar.set_label("of each map", size=8, labelpad=-8)
+        place = (LEFT + count * (TILE + 0.15), TOP + 0.5 + high + 0.15, 0.12, (rows - 1) * (high + 0.15) - 0.15)
+        sheet.bar(shown, place, [0, 1], ["0", "most"])
     return sheet.figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -88,7 +89,16 @@ def grey_or_colour(images: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def shortened(text: str, most: int, end: bool = False) -> str:
-    """A text of at most so many letters; where some are left out stands an ellipsis, at its beginning if ``end``."""
-    if len(text) <= most:
-        return text
-    return f"…{text[1 - most :]}" if end else f"{text[: most - 1]}…"
+    """A text at most so many letters wide; where some are left out stands an ellipsis, at its beginning if ``end``.
+
+    Letters of Korean, Chinese and Japanese are two wide.
+    """
+    if end:
+        return shortened(text[::-1], most)[::-1]
+    width, kept = 0, 0
+    for letter in text:
+        width += 2 if east_asian_width(letter) in "WF" else 1
+        if width > most:
+            return text[:kept] + "…"
+        kept += width <= most - 1
+    return text
