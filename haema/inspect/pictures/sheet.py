@@ -93,6 +93,7 @@ def shortened(text: str, most: int, end: bool = False) -> str:
 
     Letters of Korean, Chinese and Japanese are two wide.
     """
+    text = text.encode("utf-8", "replace").decode()  # the name of a file may hold bytes that are no text
     if end:
         return shortened(text[::-1], most)[::-1]
     width, kept = 0, 0
