@@ -76,13 +76,16 @@ def draw_confusion(
 
 
 def _matrix(sheet: Sheet, counts: np.ndarray, classes: Sequence[str], left: float) -> None:
+    from matplotlib.colors import PowerNorm
+
     count = len(classes)
     totals = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     axes = sheet.axes(left, TOP + 0.1, SIDE, SIDE)
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     wrong = np.ma.masked_where(np.eye(count, dtype=bool) | (counts == 0), share)
-    axes.imshow(wrong, cmap="Reds", vmin=-0.05, vmax=0.35, interpolation="nearest")
+    # by their roots, so that rare mistakes can be seen
+    mistakes = axes.imshow(wrong, cmap="Reds", norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
     step = math.ceil(count / 25)
     ticks = list(range(0, count, step))
     labels = [shortened(classes[k], 12) for k in ticks]
@@ -97,13 +100,16 @@ def _matrix(sheet: Sheet, counts: np.ndarray, classes: Sequence[str], left: floa
     if count <= WITH_COUNTS:
         size = min(10.0, 110 / count)
         for i, j in zip(*np.nonzero(counts), strict=True):
-            dark = share[i, j] > (0.55 if i == j else 0.17)
+            dark = share[i, j] > (0.55 if i == j else 0.3)
             words = f"{counts[i, j]}" + (f"\n{_percent(share[i, j])}" if count <= WITH_SHARES else "")
             size_here = size if count > WITH_SHARES else min(9.0, 76 / count)
             axes.text(j, i, words, ha="center", va="center", fontsize=size_here, color="white" if dark else INK)
-    marks = [0.0, 0.25, 0.5, 0.75, 1.0]
-    bar = sheet.bar(shown, (left + SIDE + 0.12, TOP + 0.1, 0.12, SIDE), marks, [f"{100 * t:g} %" for t in marks])
-    bar.set_label("share of the row (mistakes in red)", size=8, color=INK)
+    for k, (image, what, marks) in enumerate(
+        ((shown, "right", (0.0, 0.25, 0.5, 0.75, 1.0)), (mistakes, "mistakes", (0.0, 0.01, 0.1, 0.3, 0.6, 1.0)))
+    ):
+        place = (left + SIDE + 0.12, TOP + 0.1 + k * (SIDE / 2 + 0.12), 0.12, SIDE / 2 - 0.12)
+        bar = sheet.bar(image, place, marks, [f"{100 * m:g} %" for m in marks])
+        bar.set_label(f"{what}, share of the row", size=8, color=INK)
 
 
 def _percent(share: float) -> str:
