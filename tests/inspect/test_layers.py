@@ -1,5 +1,9 @@
 """Feature maps, figures on activations and filters, against layers run one by one and NumPy."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from inspecting import FunctionalNet, cnn, state_of
@@ -148,3 +152,18 @@ def test_looking_leaves_no_trace(look):
         look(model, x)  # also where the tape is off
     assert hm.is_grad_enabled()
     assert state_of(model) == before
+
+
+def test_matplotlib_is_loaded_only_to_draw():
+    code = "import sys, haema as hm; hm.inspect.saliency; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_a_compiled_function_gives_the_same_after_a_look():
+    model = cnn().eval()
+    predict = hm.compile(lambda x: model(x))
+    x = hm.tensor(IMAGES)
+    before = predict(x).numpy()
+    maps = hm.inspect.feature_maps(model, x)
+    np.testing.assert_array_equal(predict(x).numpy(), before)
+    np.testing.assert_allclose(maps["5"].numpy(), before, rtol=1e-4, atol=1e-5)

@@ -113,8 +113,9 @@ def _matrix(sheet: Sheet, counts: np.ndarray, classes: Sequence[str], left: floa
 
 
 def _percent(share: float) -> str:
-    """A share in per cent, below 10 and above 99 with a tenth; what is not all of them never looks so."""
+    """A share in per cent, below 10 and above 99 with a tenth; what is not all or nothing never looks so."""
     value = 100 * share
-    if value in (0.0, 100.0) or 9.95 <= value < 99:
-        return f"{value:.0f} %"
-    return f"{min(value, 99.9):.1f} %"
+    if 0 < value < 0.05:
+        return "< 0.1 %"
+    digits = 0 if 9.95 <= value < 99 or value == 100 else 1
+    return f"{value if value == 100 else min(value, 99.9):.{digits}f}".removesuffix(".0") + " %"
