@@ -285,6 +285,7 @@ _LAZY = {
     "compiler": "haema.compiler",
     "utils": "haema.utils",
     "distributions": "haema.distributions",
+    "inspect": "haema.inspect",
 }
 """Public names whose rooms are entered when they are first used, so that ``import haema`` stays quick."""
 

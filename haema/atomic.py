@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from typing import IO, Any
 
 from haema.errors import InputError
 
-__all__ = ["atomic_write", "remove_leftovers"]
+__all__ = ["atomic_folder", "atomic_write", "remove_leftovers"]
 
 
 @contextlib.contextmanager
@@ -126,3 +127,49 @@ def _sync_folder(folder: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Makes a folder beside ``path`` to write files into, and puts these into ``path`` when the block ends well.
+
+    If the block raises, or the process is killed, ``path`` is what it was before. Where ``path`` is there already,
+    its files of other names stay, and each of the same name is exchanged as a whole.
+
+    Args:
+        path: the folder; the one that it is in must exist.
+
+    Yields:
+        The path of the folder to write into.
+
+    Raises:
+        InputError: ``path`` is no folder, the one it is in does not exist, or either is not writable.
+    """
+    target = os.path.realpath(path)
+    name, above = os.fspath(path), os.path.dirname(target)
+    if os.path.exists(target) and not os.path.isdir(target):
+        raise InputError(f"cannot write into {name}: it is a file, where the name of a folder is right")
+    if not os.path.isdir(above):
+        raise InputError(f"cannot make the folder {name}: there is no folder {above}; make it first")
+    there = os.path.isdir(target)
+    if there and not os.access(target, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write into {name}: the folder is not writable")
+    # In the folder itself where it is there: the one above it may be another disk, or not writable.
+    place = target if there else above
+    beside = os.path.join(place, f".{os.path.basename(target)}.{os.urandom(4).hex()}.tmp")
+    try:
+        os.mkdir(beside)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {name}: {_reason(error)} in folder {place}") from None
+    try:
+        yield beside
+        if there:
+            for entry in sorted(os.listdir(beside)):
+                os.replace(os.path.join(beside, entry), os.path.join(target, entry))
+            os.rmdir(beside)
+        else:
+            os.rename(beside, target)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    _sync_folder(place)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
-from haema.atomic import atomic_write, remove_leftovers
+from haema.atomic import atomic_folder, atomic_write, remove_leftovers
 from haema.errors import HaemaError, InputError
 
 
@@ -139,3 +140,42 @@ def test_text_that_cannot_be_encoded_is_escaped(tmp_path):
     with atomic_write(tmp_path / "a.txt", "w") as file:
         file.write("\udcff.csv")
     assert (tmp_path / "a.txt").read_bytes() == b"\\udcff.csv"
+
+
+def test_a_folder_appears_as_a_whole(tmp_path):
+    with atomic_folder(tmp_path / "new") as folder:
+        (Path(folder) / "a").write_text("1")
+        assert not (tmp_path / "new").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]
+    assert (tmp_path / "new" / "a").read_text() == "1"
+
+
+def test_a_folder_that_is_there_keeps_its_other_files(tmp_path):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").write_text("old")
+    with atomic_folder(tmp_path) as folder:
+        (Path(folder) / "a").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a": "new", "b": "old"}
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_is_as_before_if_the_block_fails(tmp_path, there):
+    target = tmp_path / "f"
+    if there:
+        target.mkdir()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as folder:
+        (Path(folder) / "a").write_text("1")
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob("*")) == ([target] if there else [])
+
+
+def test_a_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="it is a file, where the name of a folder is right"),
+        atomic_folder(tmp_path / "file"),
+    ):
+        pass
+    with pytest.raises(InputError, match=r"there is no folder .*; make it first"), atomic_folder(tmp_path / "no" / "f"):
+        pass

@@ -243,12 +243,44 @@ def augment(
     say(f"{picture} shows {rows} kind{'s' if rows > 1 else ''} of augmentation")
 
 
-@app.command(epilog="[bold]Example[/bold]\n\n  haema inspect digits.haema")
+@app.command(
+    epilog="[bold]Examples[/bold]\n\n"
+    "  haema inspect digits.haema\n\n"
+    "  haema inspect digits.haema --images digits --out inside\n\n"
+    "  haema inspect pets.haema --images cat.jpg --out cat"
+)
 def inspect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A file that haema train wrote.", show_default=False)],
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Draw what happens inside for these images: digits, FILE.npz, an image, a folder of images, of class "
+            "folders or of IDX files.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the pictures go; those of a look before are exchanged, other files stay."
+        ),
+    ] = None,
 ) -> None:
-    """Show what is in a model file: layers and their sizes, classes, how it was trained and how good it was."""
-    from haema.cli.inspecting import inspect as work
-    from haema.cli.report import show
+    """Show what is in a model file: layers and their sizes, classes, how it was trained and how good it was.
 
-    show(work(model))
+    With --images, pictures of what happens inside: filters, feature maps, activations, gradients, mistakes, saliency.
+    """
+    from haema.cli.inspecting import inspect as work
+    from haema.cli.inspecting import listed
+    from haema.cli.report import show
+    from haema.errors import InputError
+
+    if images is None and out is None:
+        show(work(model))
+        return
+    if images is None or out is None:
+        right = "--out FOLDER, the place for the pictures" if out is None else "--images DATA, what to draw them of"
+        raise InputError(f"--images and --out belong together; {right}, is missing")
+    from haema.cli.pictures import draw_pictures
+
+    show(listed(draw_pictures(model, images, out)))

@@ -9,7 +9,7 @@ from haema.cli.card import Card
 from haema.cli.report import described, number
 from haema.errors import HaemaError, InputError
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "listed"]
 
 
 def inspect(path: str) -> list[Any]:
@@ -32,6 +32,12 @@ def inspect(path: str) -> list[Any]:
         return [head, *_model(io.load(path), path)]
     by = "written by haema" if kind == "state" else "not written by haema"
     return [head, f"  tensors without a network, {by}", "", *_tensors(contents.tensors)]
+
+
+def listed(pictures: list[tuple[str, str]]) -> list[Any]:
+    """A line for each picture: its path and what to look at."""
+    width = max(len(path) for path, _ in pictures)
+    return [f"{path:<{width}}  {words}" for path, words in pictures]
 
 
 def _model(model: Any, path: str) -> list[Any]:

@@ -56,7 +56,8 @@ class Draughtsman:
 
 def main() -> None:
     """The process: load what draws, wait, draw."""
-    from haema.train.curves import draw, load_matplotlib
+    from haema.drawing import load_matplotlib
+    from haema.train.curves import draw
     from haema.train.history import History
 
     figure_of, canvas_of = load_matplotlib()

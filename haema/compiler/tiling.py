@@ -293,7 +293,8 @@ def _cuts(
     """
     yield [], inner, flat
     (store, *more) = nest.stores
-    if more or not isinstance(store.expr, Acc) or store.buffer.kind not in ("temporary", "output") or flat[id(store)].terms[v] != 1:
+    waits = isinstance(store.expr, Acc) and store.buffer.kind in ("temporary", "output") and not more
+    if not waits or flat[id(store)].terms[v] != 1:
         return
     blocks: list[Axis] = []
     rest = list(inner)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +11,9 @@ from haema.autograd import no_grad
 from haema.creation import zeros
 from haema.executor import active, using
 from haema.nn.module import Module
+from haema.nn.undisturbed import undisturbed
 from haema.ops.contract import multiplications
 from haema.ops.core import Op
-from haema.random import get_rng_state, set_rng_state
 from haema.tensor import Tensor
 
 __all__ = ["Row", "Summary", "summary"]
@@ -176,7 +175,7 @@ def summary(model: Module, input_shape: Any, *, batch_size: int = 1, dtype: Any 
     def leave(module: Module, args: Any, output: Any) -> None:
         _note(counting.at_work.pop(), output)
 
-    with _undisturbed(model), no_grad(), using(counting):
+    with undisturbed(model), no_grad(), using(counting):
         handles = [m.register_forward_hook(leave) for m in model.modules()]
         handles += [
             m.register_forward_pre_hook(lambda m, x: counting.at_work.append(rows[id(m)])) for m in model.modules()
@@ -211,26 +210,6 @@ def _inputs(model: Module, input_shape: Any, batch_size: int, dtype: Any) -> lis
     if dtype is None:
         dtype = next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), None)
     return [zeros(batch_size, *shape, dtype=dtype) for shape in shapes]
-
-
-@contextmanager
-def _undisturbed(model: Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards modes, buffers and random state are as before."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(module, name, b, None if b is None else b.detach().clone())
-               for module in model.modules() for name, b in module._buffers.items()]  # fmt: skip
-    state = get_rng_state()
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for module, name, buffer, values in buffers:
-            module._buffers[name] = buffer
-            if buffer is not None and values is not None and buffer._data.tobytes() != values._data.tobytes():
-                buffer.data.copy_(values)
-        set_rng_state(state)
 
 
 def _note(row: Row, output: Any) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from haema.atomic import atomic_write
+from haema.drawing import INK, check_ending, load_matplotlib, plain_axes, save
 from haema.errors import InputError
 from haema.train.history import larger_is_better
 
@@ -17,20 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-TRAIN, VALID, BEST, INK, FAINT = "#1f6f8b", "#e07a3f", "#3a3a3a", "#333333", "#d9d9d9"
-_FORMATS = (".png", ".svg", ".pdf")
-_WIDER = re.compile(
-    "(Noto Sans CJK|Source Han Sans|Nanum|Malgun|Apple SD Gothic|Hiragino Sans|PingFang|Microsoft YaHei|Yu Gothic|"
-    "WenQuanYi|Arial Unicode|Unifont)"
-)
-
-
-def load_matplotlib() -> tuple[Any, Any]:
-    """Matplotlib's figure and canvas, loaded when first asked for, which takes a moment."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    return Figure, FigureCanvasAgg
+TRAIN, VALID, BEST, FAINT = "#1f6f8b", "#e07a3f", "#3a3a3a", "#d9d9d9"
 
 
 def draw(history: History, path: str | os.PathLike[str], title: str | None = None) -> None:
@@ -46,13 +31,10 @@ def draw(history: History, path: str | os.PathLike[str], title: str | None = Non
     Raises:
         InputError: no epoch was finished, or the file's ending is another.
     """
-    Figure, FigureCanvasAgg = load_matplotlib()
-    ending = os.path.splitext(os.fspath(path))[1].lower()
-    if ending not in _FORMATS:
-        came = ending or "no ending"
-        raise InputError(f"cannot draw {os.fspath(path)}: {came} came, where .png, .svg or .pdf is right")
+    check_ending(path)
     if not len(history):
         raise InputError("there is nothing to draw: no epoch was finished")
+    Figure, FigureCanvasAgg = load_matplotlib()
     names = ["loss", *[m for m in history.metrics if m in history][:1]]
     figure = Figure(figsize=(5.4 * len(names), 3.9), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
@@ -64,20 +46,8 @@ def draw(history: History, path: str | os.PathLike[str], title: str | None = Non
         left=0.62 / wide, right=1 - 0.15 / wide, bottom=0.13, top=0.82 if title else 0.91, wspace=0.2
     )
     if title:
-        title = title.encode("utf-8", "replace").decode()  # the name of a file may hold bytes that are no text
-        family = ["sans-serif", *_wider_fonts()] if not title.isascii() else None
-        figure.suptitle(title, color=INK, fontsize=12, fontweight="bold", fontfamily=family, parse_math=False)
-    changing = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}[ending]  # left out: same run, same bytes
-    with atomic_write(path) as file, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # where no font has a letter, there is a box
-        figure.savefig(file, format=ending[1:], metadata={changing: None})  # type: ignore[arg-type]
-
-
-def _wider_fonts() -> list[str]:
-    """The installed fonts known to have the letters of many languages."""
-    from matplotlib.font_manager import get_font_names
-
-    return sorted(name for name in get_font_names() if _WIDER.match(name))
+        figure.suptitle(title, color=INK, fontsize=12, fontweight="bold")
+    save(figure, path)
 
 
 def _panel(axes: Any, history: History, name: str, best: int) -> None:
@@ -110,9 +80,5 @@ def _panel(axes: Any, history: History, name: str, best: int) -> None:
     if len(history) == 1:
         axes.set_xlim(0.5, 1.5)
     axes.grid(True, axis="y", color=FAINT, linewidth=0.7)
-    axes.tick_params(colors=INK, length=3)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#aaaaaa")
+    plain_axes(axes)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
