@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import haema as hm
-from cli.conftest import process
+from cli.conftest import houses, process
 from cli.test_resume import start, wait_for
 from haema.data.images import NAMED
 from haema.io import load_checkpoint
@@ -156,10 +156,13 @@ def test_predict_names_wrong_files(cli, tmp_path):
     )
 
 
-def test_several_files_are_for_images(cli, trained, tmp_path):
+def test_several_files_are_for_images(cli, tmp_path):
     Image.new("L", (8, 8), 30).save(tmp_path / "a.png")
-    said = cli("predict", trained / "flowers.haema", "a.png", "a.png").sentence
+    (tmp_path / "t.csv").write_text(houses(20))
+    assert cli("train", "t.csv", "--target", "price", "--model", "linear", "--epochs", "1", "--eager").status == 0
+    said = cli("predict", "t.haema", "a.png", "a.png").sentence
     assert "trained on a table, for which a single DATA is right, not 2" in said
+    assert "stream is for image files, and t.csv is none" in cli("predict", "t.haema", "t.csv", "--stream").sentence
 
 
 @pytest.mark.usefixtures("model")
