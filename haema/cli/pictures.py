@@ -209,7 +209,7 @@ def _filters(s: _Subject) -> Any:
         say(f"no filters.png: {error}")
         return None
     kind = type(s.model.get_submodule(name)).__name__
-    return draw_filters(weights, f"the first layer, {kind}" + (f" {name}" if name else ""))
+    return draw_filters(weights, kind + (f", layer {name}" if name else ""))
 
 
 def _layers(s: _Subject) -> dict[str, Any]:
