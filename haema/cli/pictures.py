@@ -36,6 +36,8 @@ PICTURES = {
 BATCH, MEMORY = 256, 1 << 28
 """Images for histograms at most, and bytes that their activations may take with what the gradients need."""
 COLUMNS = 6
+MOST = 5000
+"""Rows to look at; a confusion matrix of more says little else, and takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,15 @@ class _Subject:
         return self.data.names[row] if self.data.names is not None else f"row {self.rows[row]}"
 
     def spread(self, most: int) -> np.ndarray:
-        """At most so many rows, evenly spread, for the rows of a folder are in the order of their classes."""
-        n = len(self.data)
-        return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(np.int64))
+        """At most so many rows; spread, for those of a folder are in the order of their classes."""
+        return _spread(len(self.data), most)
 
     def examples(self) -> np.ndarray:
         """A few rows, each of another class where classes are known."""
         if self.data.y is None or self.task != "classification":
             return self.spread(COLUMNS)
         present, first = np.unique(self.data.y, return_index=True)
-        return first[np.unique(np.linspace(0, len(present) - 1, min(COLUMNS, len(present))).round().astype(np.int64))]
+        return first[_spread(len(present), COLUMNS)]
 
 
 def draw_pictures(path: str, source: str, out: str) -> list[tuple[str, str]]:
@@ -142,7 +143,7 @@ def _subject(path: str, source: str) -> _Subject:
     if not isinstance(model, Module):
         raise InputError(f"{path} holds tensors and no network; a model file is right")
     card = Card.of(model, path) if "card" in (model.meta or {}) else None
-    data, rows = _images(card, path, source)
+    data, rows = _fewer(*_images(card, path, source))
     outputs = outputs_of(model, data, path)
     last = type(list(model.modules())[-1]).__name__
     task = (card.task if card else data.task) or "classification"
@@ -186,6 +187,20 @@ def _images(card: Card | None, path: str, source: str) -> tuple[Data, np.ndarray
     return data.take(rows), rows
 
 
+def _fewer(data: Data, rows: np.ndarray) -> tuple[Data, np.ndarray]:
+    """At most so many rows as are looked at."""
+    if len(data) <= MOST:
+        return data, rows
+    say(f"of {len(data):,} rows {MOST:,} are used, evenly spread")
+    some = _spread(len(data), MOST)
+    return data.take(some), rows[some]
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most so many of the numbers below ``count``, evenly spread."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
+
+
 def _probabilities(outputs: np.ndarray, last: str) -> np.ndarray:
     """Of the classes, (N, C): two for a single output."""
     from haema.train.predictions import link_of, probabilities
@@ -209,7 +224,7 @@ def _filters(s: _Subject) -> Any:
         say(f"no filters.png: {error}")
         return None
     kind = type(s.model.get_submodule(name)).__name__
-    return draw_filters(weights, f"the first layer, {kind}" + (f" {name}" if name else ""))
+    return draw_filters(weights, kind + (f", layer {name}" if name else ""))
 
 
 def _layers(s: _Subject) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from haema.autograd import no_grad
 from haema.errors import InputError
-from haema.inspect.recording import Module, record
+from haema.inspect.recording import record
+from haema.nn.module import Module
 from haema.nn.undisturbed import undisturbed
 from haema.tensor import Tensor
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from haema.errors import InputError
-from haema.inspect.recording import Module
 from haema.nn.conv import Conv2d
 from haema.nn.linear import Linear
+from haema.nn.module import Module
 from haema.tensor import Tensor
 
 __all__ = ["first_filters"]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from haema.autograd import enable_grad, grad
 from haema.errors import InputError
-from haema.inspect.recording import Module
 from haema.nn import functional as F
+from haema.nn.module import Module
 from haema.nn.undisturbed import undisturbed
 from haema.nn.utils import get_total_norm
 from haema.tensor import Tensor

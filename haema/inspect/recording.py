@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from haema.errors import InputError
-from haema.nn import activation, conv, dropout, linear, module, normalization, padding, pooling, preprocessing, shape
+from haema.nn import activation, conv, dropout, linear, normalization, padding, pooling, preprocessing, shape
+from haema.nn.module import Module
 from haema.tensor import Tensor
 
 __all__ = ["kind", "record", "stages", "type_of"]
 
-Module = module.Module
 Note = Callable[[str, Module, Tensor], None]
 
 _KINDS = {

@@ -7,12 +7,12 @@ Sources:
 
 from __future__ import annotations
 
-from haema.autograd import enable_grad, grad
+from haema.autograd import enable_grad, grad, no_grad
 from haema.creation import arange, as_tensor, full
 from haema.dtypes import float32, int64
 from haema.errors import InputError
 from haema.functions.reductions import amax, amin
-from haema.inspect.recording import Module
+from haema.nn.module import Module
 from haema.nn.undisturbed import undisturbed
 from haema.random import Generator, randn
 from haema.tensor import Tensor
@@ -41,8 +41,7 @@ def input_gradient(model: Module, x: Tensor, target: Target = None) -> Tensor:
     Raises:
         InputError: the output is of another shape, or a target is no class.
     """
-    if x.dtype.kind != "f":
-        x = x.to(next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), float32))
+    x = _as_numbers(model, x)
     with undisturbed(model), enable_grad():
         x = x.detach().requires_grad_()
         scores = model(x)
@@ -105,18 +104,24 @@ def smooth_grad(
     if not noise >= 0:
         raise InputError(f"smooth_grad: noise is {noise}, where a share of the range from 0 upwards is right")
     generator = Generator().manual_seed(0) if generator is None else generator
+    x = _as_numbers(model, x)
     if target is None:
-        with undisturbed(model):
-            scores = model(x).detach()
+        with undisturbed(model), no_grad():
+            scores = model(x)
         target = scores.argmax(1) if scores.ndim == 2 else 0
-    if x.dtype.kind != "f":
-        x = x.to(next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), float32))
     axes = tuple(range(1, x.ndim))
     sigma = noise * (amax(x, axes, keepdim=True) - amin(x, axes, keepdim=True))
     total = x * 0
     for _ in range(samples):
         total = total + input_gradient(model, x + sigma * randn(x.shape, generator=generator, dtype=x.dtype), target)
     return _over_channels(total / samples, x)
+
+
+def _as_numbers(model: Module, x: Tensor) -> Tensor:
+    """x in a type that has derivatives: its own or that of the model's parameters."""
+    if x.dtype.kind == "f":
+        return x
+    return x.to(next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), float32))
 
 
 def _over_channels(g: Tensor, x: Tensor) -> Tensor:

@@ -126,6 +126,20 @@ def test_a_regression_has_no_confusion_matrix(cli, only):
     check(r, "o", ["gradients.png", "saliency.png"])
 
 
+def test_of_many_rows_some_are_used(models, only, monkeypatch):
+    monkeypatch.setattr(pictures, "MOST", 100)
+    only("confusion.png")
+    r = models("inspect", "digits.haema", "--images", "digits", "--out", "o")
+    assert "of 359 rows 100 are used, evenly spread" in r.err
+    check(r, "o", ["confusion.png"])
+    subject = pictures._subject("digits.haema", "digits")
+    assert subject.p.shape == (100, 10)
+    assert len(np.unique(subject.rows)) == 100
+    original = hm.data.load("digits")
+    np.testing.assert_array_equal(subject.data.x, original.x[subject.rows])
+    np.testing.assert_array_equal(subject.data.y, original.y[subject.rows])
+
+
 def test_idx_without_labels(models):
     os.mkdir("idx")
     write_idx("idx/train-images-idx3-ubyte", np.random.default_rng(0).integers(0, 17, (9, 8, 8)).astype(np.uint8))
