@@ -74,7 +74,6 @@ from haema.nn.loss import (
     RMSELoss,
     SmoothL1Loss,
 )
-from haema.nn.mirror import MirrorAverage
 from haema.nn.module import IncompatibleKeys, Module, StateDictError
 from haema.nn.normalization import (
     BatchNorm1d,
@@ -145,7 +144,7 @@ __all__ = [
     "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential",
     "Perceptron",
     "Bilinear", "Identity", "Linear", "Scale",
-    "BasicBlock", "MirrorAverage", "PatchWhitening",
+    "BasicBlock", "PatchWhitening",
     "Embedding", "EmbeddingBag",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold",
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d",

@@ -78,19 +78,6 @@ def test_basic_block_adds_its_input():
     np.testing.assert_array_equal(block(x).detach().numpy(), np.maximum(x.numpy(), 0))
 
 
-def test_mirror_average_is_used_at_inference_only():
-    inner = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-    model, x = nn.MirrorAverage(inner), hm.randn(5, 1, 3, 4)
-    mirrored = hm.tensor(np.ascontiguousarray(x.numpy()[..., ::-1]))
-    one, other = inner(x).detach().numpy(), inner(mirrored).detach().numpy()
-    assert np.abs(one - other).max() > 0.1
-    np.testing.assert_array_equal(model(x).detach().numpy(), one)
-    model.eval()
-    np.testing.assert_allclose(model(x).detach().numpy(), (one + other) / 2, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(model(mirrored).detach().numpy(), model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(hm.compile(model)(x).numpy(), model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
-
-
 def test_scale():
     np.testing.assert_array_equal(nn.Scale(0.5)(hm.tensor([1.0, -4.0])).numpy(), [0.5, -2.0])
     assert repr(nn.Scale(1 / 9)) == "Scale(0.111111)"

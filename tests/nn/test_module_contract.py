@@ -39,7 +39,6 @@ ARGUMENTS = {  # where that is not enough
     "CrossEntropyLoss": [hm.tensor([1.0, 2.0])],
     "NLLLoss": [hm.tensor([1.0, 2.0])],
     "BCEWithLogitsLoss": [hm.tensor([1.0, 2.0])],
-    "MirrorAverage": [nn.Linear(2, 3)],
     "Upsample": [None, 2],
     "UpsamplingNearest2d": [None, 2],
     "TestTimeAugmentation": [nn.Linear(2, 3)],

@@ -49,7 +49,7 @@ def test_default_network_learns_images_of_any_channels(channels, recipe, tmp_pat
     trainer = trained(stripes(channels=channels), epochs=3 if recipe == "best" else 6, recipe=recipe)
     new = stripes(60, channels, seed=1)
     assert trainer.evaluate(new.x, new.y)["accuracy"] > 0.9
-    assert any(isinstance(m, nn.MirrorAverage) for m in trainer.model.modules()) == (recipe == "best")
+    assert any(isinstance(m, nn.TestTimeAugmentation) for m in trainer.model.modules()) == (recipe == "best")
     io.save(trainer.model, tmp_path / "m.haema")
     again = io.load(tmp_path / "m.haema")
     np.testing.assert_array_equal(Trainer(again).outputs(new.x), trainer.outputs(new.x))

@@ -187,20 +187,14 @@ def augmentation_for(data: Data, recipe: str) -> list[nn.Module]:
         return []
     channels, height, width = data.x.shape[1:]
     if channels == 1:
-        turned = {"degrees": 10.0, "translate": (0.07, 0.07), "scale": (0.9, 1.1), "shear": 5.0}
-        wanted: list[tuple[str, dict[str, Any]]] = [("RandomAffine", turned)]
-    else:
-        border = max(1, round(min(height, width) / 16))
-        wanted = [
-            ("RandomCrop", {"size": (height, width), "padding": border, "padding_mode": "reflect"}),
-            ("RandomHorizontalFlip", {}),
-        ]
-    return [getattr(nn, name)(**options) for name, options in wanted if hasattr(nn, name)]
+        return [nn.RandomAffine(degrees=10.0, translate=(0.07, 0.07), scale=(0.9, 1.1), shear=5.0)]
+    border = max(1, round(min(height, width) / 16))
+    return [nn.RandomCrop((height, width), padding=border, padding_mode="reflect"), nn.RandomHorizontalFlip()]
 
 
 def tta_for(network: nn.Module, mirrored: bool) -> nn.Module:
     """The network as it predicts: where wished averaged over an image and its mirror image."""
-    return nn.MirrorAverage(network) if mirrored else network
+    return nn.TestTimeAugmentation(network) if mirrored else network
 
 
 def image_plan(data: Data, model: str, recipe: str) -> Plan:
