@@ -124,14 +124,14 @@ def _drawn(name: str, k: int, paths: list[Path], seed: int) -> tuple[str, str, l
     from haema.data.images import read_images
     from haema.nn.augmentation.mixing import Mixing
 
-    x, *_ = read_images([paths[k % len(paths)]])  # (1, C, H, W)
+    x, *_ = read_images([paths[k % len(paths)]], stream=False)  # (1, C, H, W)
     _, channels, height, width = x.shape
     layer = ROWS[name](nn, x)
     random.manual_seed(seed)
     with no_grad():
         if isinstance(layer, Mixing):
             if len(paths) > 1:
-                other, *_ = read_images([paths[(k + 1) % len(paths)]], (height, width), channels)
+                other, *_ = read_images([paths[(k + 1) % len(paths)]], (height, width), channels, stream=False)
             else:
                 other = x[:, :, ::-1, ::-1]  # a single image is mixed with itself upside down
             both = creation.tensor(np.concatenate([x, other]))
