@@ -102,16 +102,15 @@ def _outputs(model: Any, x: np.ndarray, step: int) -> list[np.ndarray]:
 
         run = compile(model)
     with evaluating(model):
-        while (done := step * len(parts)) < len(x):
-            rows = from_numpy(np.ascontiguousarray(x[done : done + step]))
-            try:
-                y = (run if len(rows) == step else model)(rows)
-            except HaemaError:
-                if run is model:
-                    raise
-                run = model
-                continue
-            parts.append(y.numpy())
+        for start in range(0, len(x), step):
+            rows = from_numpy(np.ascontiguousarray(x[start : start + step]))
+            if run is not model and len(rows) == step:
+                try:
+                    parts.append(run(rows).numpy())
+                    continue
+                except HaemaError:
+                    run = model
+            parts.append(model(rows).numpy())
     return parts
 
 
