@@ -124,7 +124,8 @@ def _drawn(name: str, k: int, paths: list[Path], seed: int) -> tuple[str, str, l
     from haema.data.images import read_images
     from haema.nn.augmentation.mixing import Mixing
 
-    x, *_ = read_images([paths[k % len(paths)]], stream=False)  # (1, C, H, W)
+    found, *_ = read_images([paths[k % len(paths)]], stream=False)
+    x = np.asarray(found)  # (1, C, H, W)
     _, channels, height, width = x.shape
     layer = ROWS[name](nn, x)
     random.manual_seed(seed)
@@ -134,7 +135,7 @@ def _drawn(name: str, k: int, paths: list[Path], seed: int) -> tuple[str, str, l
                 other, *_ = read_images([paths[(k + 1) % len(paths)]], (height, width), channels, stream=False)
             else:
                 other = x[:, :, ::-1, ::-1]  # a single image is mixed with itself upside down
-            both = creation.tensor(np.concatenate([x, other]))
+            both = creation.tensor(np.concatenate([x, np.asarray(other)]))
             made = [layer(both).numpy()[0] for _ in range(DRAWS)]
         else:
             batch = creation.tensor(np.repeat(x, DRAWS, 0))

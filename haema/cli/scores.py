@@ -105,14 +105,13 @@ def _outputs(model: Any, x: np.ndarray, step: int) -> list[np.ndarray]:
     with evaluating(model):
         for part in rows_in_parts(x, step):
             rows = from_numpy(part)
-            try:
-                y = (run if len(rows) == step else model)(rows)
-            except HaemaError:
-                if run is model:
-                    raise
-                run = model
-                y = model(rows)
-            parts.append(y.numpy())
+            if run is not model and len(rows) == step:
+                try:
+                    parts.append(run(rows).numpy())
+                    continue
+                except HaemaError:
+                    run = model
+            parts.append(model(rows).numpy())
     return parts
 
 

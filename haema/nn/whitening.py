@@ -16,7 +16,6 @@ from haema.tensor import Tensor
 
 __all__ = ["PatchWhitening"]
 
-Self = Any
 PORTION = 1 << 22
 """Numbers of patches that are looked at at once."""
 
@@ -57,7 +56,7 @@ class PatchWhitening(Module):
         self.register_buffer("weight", empty_tensor(shape, device, dtype))
         self.bias = empty_parameter((self.out_channels,), device, dtype)
 
-    def fit(self, images: np.ndarray, eps: float = 5e-4) -> Self:
+    def fit(self, images: np.ndarray, eps: float = 5e-4) -> PatchWhitening:
         """Compute the weights from images; returns the module.
 
         Args:

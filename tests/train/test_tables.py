@@ -16,9 +16,9 @@ from haema import InputError, io
 from haema.data import load
 from haema.train import Checkpoint, LambdaCallback
 from haema.train.plans import plan_for
+from haema.train.plans.plan import even_batch
 from haema.train.tables import KeepBest, MembersLoss, TablePlan, fold_numbers, learn_table
 from haema.train.tables.learning import share
-from haema.train.tables.plan import even_batch
 
 
 def mixed(n=80, seed=0):
@@ -165,7 +165,8 @@ def test_other_rows_may_be_validated_with():
     data, other = load((x[:60], y[:60])), load((x[60:], y[60:]))
     plan = plan_for(data, epochs=2)
     model = plan.build()
-    trainer = hm.Trainer(plan.learner(model), plan.loss, plan.make_optimizer, metrics=(), seed=0)
+    learner = plan.learner(model)
+    trainer = hm.Trainer(learner, plan.loss, plan.make_optimizer(learner), metrics=(), seed=0)
     callbacks = [*plan.callbacks(), plan.schedule(60)]
     trainer.fit(
         plan.training_part(data, model), epochs=2, batch_size=plan.batch_size, callbacks=callbacks,
@@ -245,7 +246,8 @@ def test_best_epochs_come_back():
     plan = plan_for(load((x, y)), epochs=5, batch_size=16)
     assert isinstance(plan, TablePlan)
     model = plan.build()
-    trainer = hm.Trainer(plan.learner(model), plan.loss, plan.make_optimizer, metrics=(), seed=3)
+    learner = plan.learner(model)
+    trainer = hm.Trainer(learner, plan.loss, plan.make_optimizer(learner), metrics=(), seed=3)
     watch = LambdaCallback(on_epoch_end=lambda run: losses.append(list(keep._last)))
     callbacks = [keep, plan.schedule(80), watch]
     trainer.fit(plan.training_part(load((x, y)), model), epochs=5, batch_size=16, callbacks=callbacks, progress=False)
