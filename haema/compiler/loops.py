@@ -22,8 +22,8 @@ from haema.compiler.builder import (
 )
 from haema.compiler.elementwise import apply
 from haema.compiler.index import Axis
-from haema.compiler.schedule import UNROLL
-from haema.compiler.values import Values
+from haema.compiler.schedule import UNROLL, words
+from haema.compiler.values import Values, aligned
 
 
 class Loops(Values):
@@ -89,6 +89,10 @@ class Loops(Values):
                         self.where[axis] = k
                         self._nested(rest)
                 return
+            alone = not rest and self.nest.core is None
+            if alone and any(aligned(p.flat[id(e)], axis) for e in words(self.nest)):
+                self._by_fours(axis)
+                return
             with self.b.loop(0, axis.size) as loop, self.scope():
                 self.where[axis] = loop.index
                 self._nested(rest)
@@ -105,6 +109,32 @@ class Loops(Values):
         if tail:
             with self.scope():
                 self._tail(v, full * p.lanes, tail, self._innermost)
+
+    def _by_fours(self, axis: Axis) -> None:
+        """The innermost loop, if along it four random words each come from one block: a block for four positions."""
+        p, v = self.plan, self.plan.vector
+
+        def four() -> None:
+            with self.b.loop(0, axis.size, 4) as loop, self.scope():
+                drawn: dict[int, tuple[Value, Value, Value, Value]] = {}
+                for k in range(4):
+                    with self.scope():
+                        self.where[axis] = self.b.op("add", loop.index, const("i64", k))
+                        self.fours[axis] = loop.index, k, drawn
+                        self._innermost()
+                del self.fours[axis]
+
+        if v is None or v in p.inner:
+            four()
+            return
+        full, tail = divmod(v.size, p.lanes)
+        if full:
+            with self.b.loop(0, full * p.lanes, p.lanes) as loop, self.scope():
+                self.where[v] = loop.index
+                four()
+        if tail:
+            with self.scope():
+                self._tail(v, full * p.lanes, tail, four)
 
     def _innermost(self) -> None:
         """What happens at a position of the domain."""

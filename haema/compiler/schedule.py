@@ -18,6 +18,7 @@ def plan(nest: Nest, target: Target) -> Plan:
     """The schedule of a nest whose buffers all have a layout."""
     accesses: list[Load | Store] = [*nest.loads(), *nest.stores]
     flat = {id(x): x.buffer.offset(x.index) for x in accesses}
+    flat |= {id(e): e.index for e in words(nest)}
     if isinstance(nest.plan, tuple):
         _begin_panels(nest, flat)
     inner = list(nest.core.axes) if nest.core is not None else []
@@ -55,6 +56,12 @@ def plan(nest: Nest, target: Target) -> Plan:
     result = Plan(v, lanes if v is not None else 1, outer, inner, flat)
     _share(nest, result, [a for a in outer if not (a in tested and a.size <= UNROLL)])
     return result
+
+
+def words(nest: Nest) -> list[Word]:
+    """The random words that a nest draws."""
+    found = {id(e): e for root in nest.expressions() for e in parts(root) if isinstance(e, Word)}
+    return list(found.values())
 
 
 def _begin_panels(nest: Nest, flat: dict[int, Index]) -> None:
@@ -126,7 +133,7 @@ def _coalesce(
         for e in parts(root):
             if isinstance(e, Choose):
                 bound.update(a for t in e.tests for a in t.place.axes())
-            elif isinstance(e, (Place, Word)):
+            elif isinstance(e, Place):
                 bound.update(e.index.axes())
     for i in flat.values():
         for t in i.terms:

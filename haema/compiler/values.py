@@ -56,6 +56,7 @@ class Values:
         self.guards: list[tuple[Value | None, Value | None]] = []
         self.memo: list[dict[int, Value]] = [{}]
         self.acc: Value | None = None
+        self.fours: dict[Axis, tuple[Value, int, dict[int, tuple[Value, Value, Value, Value]]]] = {}
         self._varies: dict[int, bool] = {}
         self.buffers = nest.buffers()
         self.pointer = {b: Value("ptr", f"%b{k}") for k, b in enumerate(self.buffers)}
@@ -109,7 +110,9 @@ class Values:
                 found = any(self.varies(x) for x in e.args)
             elif isinstance(e, Choose):
                 found = self.varies(e.a) or self.varies(e.b) or any(v in set(t.place.axes()) for t in e.tests)
-            elif isinstance(e, (Place, Word)):
+            elif isinstance(e, Word):
+                found = v in set(self.plan.flat[id(e)].axes())
+            elif isinstance(e, Place):
                 found = v in set(e.index.axes())
             elif isinstance(e, Acc):
                 found = (
@@ -346,9 +349,26 @@ class Values:
 
     def _word(self, e: Word) -> Value:
         """Word number ``index`` of Philox4x32-10; see `haema.ops.random`."""
+        b, index = self.b, self.plan.flat[id(e)]
+        for axis, (first, k, drawn) in self.fours.items():
+            if aligned(index, axis):
+                if id(e) not in drawn:
+                    now, self.where[axis] = self.where[axis], first
+                    drawn[id(e)] = self._block(e, self._number(index))
+                    self.where[axis] = now
+                return drawn[id(e)][k]
+        i = self._number(index)
+        x0, x1, x2, x3 = self._block(e, i)
+        which = b.op("and", b.cast("trunc", i, "i32"), const(x0.type, 3))
+        odd = b.compare("icmp ne", b.op("and", which, const(x0.type, 1)), const(x0.type, 0))
+        upper = b.compare("icmp ugt", which, const(x0.type, 1))
+        return b.select(upper, b.select(odd, x3, x2), b.select(odd, x1, x0))
+
+    def _block(self, e: Word, i: Value) -> tuple[Value, Value, Value, Value]:
+        """The four words of the block in which word ``i`` lies."""
         b = self.b
-        seed, block = self.value(e.seed), self.value(e.block)
-        i = self._number(e.index)
+        with self.scope():
+            seed, block = self.value(e.seed), self.value(e.block)
         n = lanes_of(i.type)
         half = const("i64", 32)
         counter = b.op("add", b.splat(block, n), b.op("lshr", i, const(i.type, 2)))
@@ -377,7 +397,10 @@ class Values:
                 b.op("xor", b.op("xor", high(p0), x3), s1),
                 low(p0),
             )
-        which = b.op("and", low(i), const(x0.type, 3))
-        odd = b.compare("icmp ne", b.op("and", which, const(x0.type, 1)), const(x0.type, 0))
-        upper = b.compare("icmp ugt", which, const(x0.type, 1))
-        return b.select(upper, b.select(odd, x3, x2), b.select(odd, x1, x0))
+        return x0, x1, x2, x3
+
+
+def aligned(index: Index, axis: Axis) -> bool:
+    """Whether each four random words along an axis are those of one block."""
+    others = [index.const, *(c for t, c in index.terms.items() if t is not axis)]
+    return index.terms.get(axis) == 1 and axis.size % 4 == 0 and all(c % 4 == 0 for c in others)

@@ -16,6 +16,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
+import haema as hm
 from haema.compiler import elementwise
 from haema.compiler.builder import MEMORY, SCALARS, Builder, Module, Value, const, vector
 from haema.ops import map as primitives
@@ -263,3 +264,20 @@ def test_processors_agree(name: str, dtype: str, cpu: str) -> None:
     kinds, result = [dtype] * len(args), "bool" if MAPS[name].result == "bool" else dtype
     here, there = (compiled(name, 16, kinds, result, cpu=c)(*args) for c in (None, cpu))
     agree(there, here, *args)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4, 4), (2, 9, 6, 2), (2, 3, 5, 7), (4, 16), (1, 33, 8), (3, 4, 1)])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 2, 1, 0)])
+def test_random_words_are_the_eager_ones_however_memory_lies(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    """Four words along an axis are drawn as one block, if they are one."""
+    axes = tuple(a for a in order if a < len(shape))
+    x = hm.rand(*(shape[a] for a in axes)).permute(*np.argsort(axes).tolist())  # of `shape`, lying in this order
+
+    def f(x: hm.Tensor) -> tuple[hm.Tensor, hm.Tensor]:
+        return (x + hm.rand(*shape)).permute(*axes).contiguous(), (x * hm.rand(*shape)).sum()
+
+    hm.manual_seed(3)
+    wanted = f(x)
+    hm.manual_seed(3)
+    for found, y in zip(hm.compile(f)(x), wanted, strict=True):
+        np.testing.assert_allclose(found.numpy(), y.numpy(), rtol=1e-6)
