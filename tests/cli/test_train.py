@@ -103,7 +103,7 @@ def test_named_network_and_best_recipe(cli, tmp_path):
     y = np.arange(60) % 2
     x = (rng.integers(0, 60, (60, 1, 12, 12)) + 150 * y[:, None, None, None]).astype(np.uint8)
     np.savez(tmp_path / "shades.npz", x=x, y=y)
-    r = cli("train", "shades.npz", "--model", "lenet5", "--recipe", "best", "--epochs", "5")
+    r = cli("train", "shades.npz", "--model", "lenet5", "--recipe", "best", "--epochs", "30")
     assert r.status == 0, r.err
     assert "lenet5" in r.out
     assert "recipe best" in r.out

@@ -29,6 +29,7 @@ def _input(*size, seed=0):
 LAYERS = {
     "Linear": [(lambda: nn.Linear(3, 2), (4, 3)), (lambda: nn.Linear(1, 1, bias=False), (1, 1))],
     "Identity": [(lambda: nn.Identity(), (2, 3))],
+    "Scale": [(lambda: nn.Scale(0.5), (2, 3))],
     "Bilinear": [(lambda: nn.Bilinear(2, 3, 2), (3, 2), (3, 3))],
     "Embedding": [],  # tested below: its input is not differentiable
     "EmbeddingBag": [],  # likewise
