@@ -81,7 +81,7 @@ def fast(nn: Any, w: Ready) -> Any:
         )  # fmt: skip
 
     whiten = nn.Conv2d(w.channels, 8 * w.channels, 2)
-    whiten.weight.requires_grad_(False)
+    whiten.requires_grad_(False)
     widths = (8 * w.channels, *w.widths)
     blocks = {f"block{i}": block(a, b) for i, (a, b) in enumerate(pairwise(widths), 1)}
     side = (w.size - 1) >> len(w.widths)

@@ -1,11 +1,12 @@
 """How well haema's default plan for tables predicts, beside gradient boosting and well-set MLPs of scikit-learn.
 
-    python -m benchmarks.tables [--table NAME ...] [--folds N] [--rows N]
+    python -m benchmarks.tables [--table NAME ...] [--folds N] [--repeats N] [--rows N]
 
-Every table is divided into five folds; each of the first N is predicted from the other four. Printed are accuracies,
-or R2 of numbers, in percent, on average over the folds; the difference of haema to the better of the others; and
-seconds per fold. The two MLPs are one of 256-128 units with early stopping and one of 100 with more weight decay; shown
-is the one that is better on average over the folds, for to choose anew in each test fold is to know its answers.
+Every table is divided into five folds, and anew for each repeat; each of the first N is predicted from the other four.
+Printed are accuracies, or R2 of numbers, in percent, on average over all folds; the difference of haema to the better
+of the others; and seconds per fold. The two MLPs are one of 256-128 units with early stopping and one of 100 with more
+weight decay; shown is the one that is better on average over the folds, for to choose anew in each test fold is to know
+its answers. One row of a small table is half a point: only repeats tell there what is chance.
 Boosting gets holes and categories as they are; the MLPs get standardised numbers with holes filled and shown, and
 one-hot categories; for both, columns of more than 200 categories become mean targets.
 All of them are given the columns as haema reads them: dates and times of day as numbers, and a text as a category and
@@ -40,10 +41,10 @@ MANY = 200  # a column of more categories becomes mean targets
 LARGE = 6000  # rows from which on the second MLP, which stops late, is left out
 
 
-def folds(x: pd.DataFrame, y: np.ndarray, task: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def folds(x: pd.DataFrame, y: np.ndarray, task: str, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
     """Row numbers to learn from and to predict, five times."""
     kind = StratifiedKFold if task == "classification" else KFold
-    return list(kind(FOLDS, shuffle=True, random_state=0).split(x, y))
+    return list(kind(FOLDS, shuffle=True, random_state=seed).split(x, y))
 
 
 def score(task: str, truth: np.ndarray, found: np.ndarray) -> float:
@@ -121,16 +122,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", nargs="+", choices=TABLES, default=TABLES, metavar="NAME")
     parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS)
+    parser.add_argument("--repeats", type=int, default=1, help="divide each table so many times, each differently")
     parser.add_argument("--rows", type=int, default=10**9, help="leave out tables of more rows than this")
     options = parser.parse_args()
-    print(f"haema {hm.__version__}, {options.folds} of {FOLDS} folds; accuracy or R2 in percent, seconds per fold")
+    times = f", {options.repeats} times" if options.repeats > 1 else ""
+    print(
+        f"haema {hm.__version__}, {options.folds} of {FOLDS} folds{times}; accuracy or R2 in percent, seconds per fold"
+    )
     print(f"{'table':22}{'rows':>7}{'HGB':>9}{'MLP':>9}{'haema':>9}{'diff':>8}{'s HGB':>9}{'s MLP':>8}{'s haema':>9}")
     for name in options.table:
         x, y, task = load(name)
         if len(y) > options.rows:
             continue
         y = y.astype(str) if task == "classification" else y.astype(float)
-        parts = [measure(x, y, task, *fold) for fold in folds(x, y, task)[: options.folds]]
+        divided = [fold for seed in range(options.repeats) for fold in folds(x, y, task, seed)[: options.folds]]
+        parts = [measure(x, y, task, *fold) for fold in divided]
         mean = {k: np.mean([part[k] for part in parts], axis=0) for k in parts[0]}
         better = max((mean[k] for k in mean if k.startswith("MLP")), key=lambda m: m[0])
         (boost, mlp, own), seconds = zip(mean["HGB"], better, mean["haema"], strict=True)

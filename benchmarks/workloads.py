@@ -257,7 +257,7 @@ WORKLOADS: dict[str, Workload] = {
     "resnet": ResNet((3, 64, 64, 128, 256), 32, 64),
     "lenet5": Ready("lenet5", 1, 28, 128),
     "stack": Ready("stack", 1, 28, 128, (32, 64, 128)),
-    "fast": Ready("fast", 3, 32, 256, (32, 64, 128)),
+    "fast": Ready("fast", 3, 32, 256, (32, 128, 128)),
     "resnet20": Ready("resnet20", 3, 32, 128),
 }
 

@@ -11,7 +11,6 @@ what is still in the cache when it is needed again, so their order is the one th
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -164,7 +163,7 @@ def contraction(nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int,
     row = None if which is None else rows[which]
     outer = [x for x in axes if x is not v and x is not row]
     lead = flat[id(nest.stores[0])]
-    outer.sort(key=lambda x: -abs(lead.terms.get(x, 0)))
+    outer = _outwards(outer, lead)
     inner.sort(key=lambda x: -(abs(a_at.terms.get(x, 0)) + abs(b_at.terms.get(x, 0)) * 0.001))
     best: tuple[float, Plan] | None = None
     for blocks, within, places in _cuts(nest, v, inner, flat):
@@ -220,24 +219,32 @@ def _touches(nest: Nest, p: Plan) -> list[Touch]:
     return found
 
 
+def _outwards(axes: list[Axis], at: Index) -> list[Axis]:
+    """Axes with the largest steps first."""
+    return sorted(axes, key=lambda x: -abs(at.terms.get(x, 0)))
+
+
 def _arranged(nest: Nest, p: Plan) -> float:
-    """Give a plan the order of its loops in which the caches must fetch the least; cycles spent waiting for them."""
+    """Give a plan the order of its loops in which the caches must fetch the least; cycles spent waiting for them.
+
+    The result is gone through in the order in which it lies, the tiles of rows innermost or in their place, so that
+    neighbours share lines of the cache; the tiles of columns stand outside of them, where that is best.
+    """
     touches = _touches(nest, p)
-    loops: list[Loop] = [*p.outer, COLUMNS, ROWS]
-    turns = {x: p.turns(x) for x in loops}
+    lead = p.flat[id(nest.stores[0])]
+    inside: list[Loop] = [*_outwards(p.outer, lead), ROWS]
+    apart: list[Loop] = [ROWS if x is p.row else x for x in _outwards([*p.outer, p.row], lead)] if p.row else inside
+    turns = {x: p.turns(x) for x in (*inside, COLUMNS)}
     within: dict[Loop, int] = {a: a.size for a in p.inner}
     within |= {"lanes": p.lanes * p.tile[1], "tile rows": p.tile[0]}
     work = math.prod(turns.values()) * math.prod(within.values()) / (2 * p.lanes)
     best: tuple[float, list[Loop]] = (math.inf, [])
-    for i, j in itertools.product(range(len(p.outer), -1, -1), repeat=2):
-        for first, second in ((COLUMNS, ROWS), (ROWS, COLUMNS)) if i == j else ((COLUMNS, ROWS),):
-            tried: list[Loop] = [*p.outer]
-            tried.insert(max(i, j), second if i <= j else first)
-            tried.insert(min(i, j), first if i <= j else second)
-            fetched = _fetched(tried, touches, turns, within)
-            cost = max(fetched - HIDDEN * work, 0.0) + 0.02 * fetched
-            if cost < 0.98 * best[0]:
-                best = cost, tried
+    for loops, k in ((x, k) for x in (inside, apart) for k in range(x.index(ROWS), -1, -1)):
+        tried: list[Loop] = [*loops[:k], COLUMNS, *loops[k:]]
+        fetched = _fetched(tried, touches, turns, within)
+        cost = max(fetched - HIDDEN * work, 0.0) + 0.02 * fetched
+        if cost < 0.98 * best[0]:
+            best = cost, tried
     p.order = best[1]
     p.shared = _shared(p)
     if not p.blocks:
