@@ -119,7 +119,7 @@ class ImagePlan(Plan):
     Fields beside those of `Plan`:
         widths: Channels of the fast network; empty for others.
         label_smoothing: Of the cross entropy.
-        norm_bias_rate: Learning rate of the biases of norms over that of the weights.
+        norm_bias_rate: Learning rate of biases, which in the fast network are those of norms, over that of weights.
     """
 
     widths: tuple[int, ...] = ()
@@ -135,18 +135,16 @@ class ImagePlan(Plan):
         return getattr(optim, self.optimizer)(groups, lr=self.lr)
 
     def _groups(self, model: Any) -> list[dict[str, Any]]:
-        """Weights, which decay; biases and what norms learn, which do not; biases of norms where these have a rate."""
-        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and self.norm_bias_rate != 1.0]
-        biases = {id(m.bias) for m in norms}
-        kinds: tuple[list[Any], ...] = ([], [], [])
+        """Weights, which decay; biases and what norms learn, which do not, and have a rate of their own."""
+        kinds: tuple[list[Any], list[Any]] = ([], [])
         for p in model.parameters():
             if p.requires_grad:
-                kinds[2 if id(p) in biases else 1 if p.ndim == 1 else 0].append(p)
-        found = zip(kinds, self._rates(), (self.weight_decay, 0.0, 0.0), strict=True)
+                kinds[p.ndim == 1].append(p)
+        found = zip(kinds, self._rates(), (self.weight_decay, 0.0), strict=True)
         return [{"params": kind, "lr": rate, "weight_decay": decay} for kind, rate, decay in found]
 
     def _rates(self) -> list[float]:
-        return [self.lr, self.lr, self.lr * self.norm_bias_rate]
+        return [self.lr, self.lr * self.norm_bias_rate]
 
     def schedule(self, rows: int) -> Callback:
         from haema.train.schedule import LearningRateSchedule
