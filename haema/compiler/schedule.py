@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from haema.compiler.index import Axis, Index, Part
-from haema.compiler.nest import Choose, Load, Nest, Place, Store, Word, parts
+from haema.compiler.nest import Choose, Load, Nest, Picked, Place, Store, Word, parts
 from haema.compiler.target import Target
 from haema.compiler.tiling import Plan, contraction
 
@@ -60,7 +60,8 @@ def plan(nest: Nest, target: Target) -> Plan:
 
 def words(nest: Nest) -> list[Word]:
     """The random words that a nest draws."""
-    found = {id(e): e for root in nest.expressions() for e in parts(root) if isinstance(e, Word)}
+    where = [t.expr for s in nest.stores for i in s.index for t in i.terms if isinstance(t, Picked)]
+    found = {id(e): e for root in (*nest.expressions(), *where) for e in parts(root) if isinstance(e, Word)}
     return list(found.values())
 
 

@@ -281,3 +281,16 @@ def test_random_words_are_the_eager_ones_however_memory_lies(shape: tuple[int, .
     hm.manual_seed(3)
     for found, y in zip(hm.compile(f)(x), wanted, strict=True):
         np.testing.assert_allclose(found.numpy(), y.numpy(), rtol=1e-6)
+
+
+def test_a_random_place_to_write_to() -> None:
+    """The random words are in the index of the store alone."""
+    x = hm.randn(400, 3)
+
+    def f(x: hm.Tensor) -> hm.Tensor:
+        return hm.zeros(7, 3).index_add(0, hm.randint(0, 7, (400,)), x)
+
+    hm.manual_seed(3)
+    wanted = f(x)
+    hm.manual_seed(3)
+    np.testing.assert_allclose(hm.compile(f)(x).numpy(), wanted.numpy(), rtol=1e-5, atol=1e-5)
