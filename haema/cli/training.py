@@ -219,7 +219,8 @@ def _outcome(
     scores = _measure(model, parts, card, files.model)
     card = replace(card, scores={k: v for k, v in scores.values.items() if math.isfinite(v)})
     seconds = time.perf_counter() - start
-    notes = (*data.notes, *_notes_of_table(model))
+    of_test = [] if data.test is None else [f"of the test part, {note}" for note in data.test.notes]
+    notes = (*data.notes, *of_test, *_notes_of_table(model))
     return Outcome(options, files, card, plan, parts, history, scores, model, notes, seconds)
 
 

@@ -206,7 +206,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         return _load_npz(path, request)
     if images.is_image(path):
         _no_target(request, "an image has no columns")
-        return _from_images(os.path.dirname(name), [path.name], None, name, request)
+        return _from_images("", [name], None, name, request)
     raise InputError(
         f"{name} is of no known kind; a file named .csv, .npz, .png, .jpg or as MNIST's are, or a folder of "
         "images is right"
