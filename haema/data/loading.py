@@ -40,7 +40,7 @@ class Data:
         task: ``"classification"``, ``"regression"`` or None.
         source: where the data came from.
         test: the source's own official test part, or None.
-        names: the rows' names (the files of a folder of images), or None.
+        names: the rows' names (the files within a folder of images; of a single image its path), or None.
         notes: a sentence for each thing that was changed on the way.
     """
 
