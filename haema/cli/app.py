@@ -133,7 +133,7 @@ def train(
 ) -> None:
     """Train a network, measure it on held-out rows, and save it.
 
-    Writes the model (NAME.haema), its learning curves (NAME.png) and a report (NAME.txt).
+    Writes the model (NAME.haema), its learning curves (NAME-curves.png) and a report (NAME-report.txt).
 
     A fifth of the rows is held out for the test, unless the data has a test part of its own.
     """

@@ -22,7 +22,7 @@ from haema.cli.guard import Interrupted, say, writing
 from haema.cli.picture import Draughtsman
 from haema.cli.scores import Scores, fingerprint, outputs_of, prepared, scored, trivial_of
 from haema.data import Data
-from haema.errors import InputError, suggest
+from haema.errors import HaemaError, InputError, suggest
 
 __all__ = ["Outcome", "TrainOptions", "train"]
 
@@ -330,10 +330,11 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         callbacks.append(TimeLimit(options.time_limit))
     callbacks.append(ProgressBar(lines=True, file=sys.stderr))
     files.clean()
+    first = _first_checkpoint(files.checkpoint)
     if not options.resume:
         if os.path.exists(files.checkpoint):
             say(f"{files.checkpoint} of an unfinished run is replaced; --resume would have gone on with it")
-        callbacks.append(_first_checkpoint(files.checkpoint))
+        callbacks.append(first)
     trainer = Trainer(
         learner,
         plan.loss,
@@ -361,6 +362,11 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         raise InputError(f"{epoch}; a lower --lr than {plan.lr:g} is right, nothing was written") from None
     except (_Stop, KeyboardInterrupt):
         raise Interrupted(_left(options, files)) from None
+    except HaemaError:
+        if first.written and not trainer.epochs:  # there is nothing to go on with
+            with contextlib.suppress(OSError):
+                os.unlink(files.checkpoint)
+        raise
     model.meta = learner.meta
     return model, plan, history
 
@@ -424,9 +430,11 @@ def _first_checkpoint(path: str) -> Any:
 
     class FirstCheckpoint(Callback):
         order = 101
+        written = False
 
         def on_fit_begin(self, run: Any) -> None:
             run.save(path)
+            self.written = True
 
     return FirstCheckpoint()
 

@@ -191,3 +191,11 @@ def test_broken_images_of_the_test_part_are_named(cli, tmp_path):
         r = cli(*command[:1], "both.haema", "both", *command[1:], "--skip-broken")
         assert "left out: both/test/dark/3.png" in r.err
         assert "both/train" not in r.err
+
+
+def test_a_run_that_fails_in_its_first_step_leaves_nothing(cli, tmp_path):
+    """It left the checkpoint of its beginning, which fails in the same way."""
+    photos(tmp_path / "photos", count=8)
+    r = cli("train", "photos", "--model", "fast", "--batch-size", "1", "--epochs", "1", "--eager")
+    assert "more than one value per channel" in r.sentence
+    assert [p.name for p in tmp_path.iterdir()] == ["photos"]
