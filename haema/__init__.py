@@ -286,6 +286,7 @@ _LAZY = {
     "utils": "haema.utils",
     "distributions": "haema.distributions",
     "inspect": "haema.inspect",
+    "models": "haema.models",
 }
 """Public names whose rooms are entered when they are first used, so that ``import haema`` stays quick."""
 

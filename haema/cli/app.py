@@ -133,7 +133,7 @@ def train(
 ) -> None:
     """Train a network, measure it on held-out rows, and save it.
 
-    Writes the model (NAME.haema), its learning curves (NAME.png) and a report (NAME.txt).
+    Writes the model (NAME.haema), its learning curves (NAME-curves.png) and a report (NAME-report.txt).
 
     A fifth of the rows is held out for the test, unless the data has a test part of its own.
     """
@@ -265,6 +265,8 @@ def inspect(
             metavar="FOLDER", help="Where the pictures go; those of a look before are exchanged, other files stay."
         ),
     ] = None,
+    stream: Stream = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Show what is in a model file: layers and their sizes, classes, how it was trained and how good it was.
 
@@ -276,6 +278,8 @@ def inspect(
     from haema.errors import InputError
 
     if images is None and out is None:
+        if stream is not None or skip_broken:
+            raise InputError(f"{'--skip-broken' if skip_broken else '--stream'} is for --images DATA, which is missing")
         show(work(model))
         return
     if images is None or out is None:
@@ -283,4 +287,4 @@ def inspect(
         raise InputError(f"--images and --out belong together; {right}, is missing")
     from haema.cli.pictures import draw_pictures
 
-    show(listed(draw_pictures(model, images, out)))
+    show(listed(draw_pictures(model, images, out, stream, skip_broken)))

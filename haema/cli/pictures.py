@@ -87,7 +87,9 @@ class _Subject:
         return first[_spread(len(present), COLUMNS)]
 
 
-def draw_pictures(path: str, source: str, out: str) -> list[tuple[str, str]]:
+def draw_pictures(
+    path: str, source: str, out: str, stream: bool | None = None, skip_broken: bool = False
+) -> list[tuple[str, str]]:
     """Draw what can be drawn, and write all of it or nothing.
 
     Args:
@@ -95,6 +97,7 @@ def draw_pictures(path: str, source: str, out: str) -> list[tuple[str, str]]:
         source: The images: digits, a folder, IDX files, an NPZ file, a single image.
         out: The folder for the pictures, made if it is not there. Pictures that a look before this one left there are
             exchanged; other files stay.
+        stream, skip_broken: As for ``haema.data.load``.
 
     Returns:
         For each picture its path and what to look at.
@@ -107,7 +110,7 @@ def draw_pictures(path: str, source: str, out: str) -> list[tuple[str, str]]:
 
     _check_place(out, source)
     with writing(out), atomic_folder(out) as folder:
-        subject = _subject(path, source)
+        subject = _subject(path, source, stream, skip_broken)
         drawn = []
         for name, draw in _DRAWN.items():
             figure = draw(subject)
@@ -134,7 +137,7 @@ def _check_place(out: str, source: str) -> None:
 # -- what is looked at ------------------------------------------------------------------
 
 
-def _subject(path: str, source: str) -> _Subject:
+def _subject(path: str, source: str, stream: bool | None = None, skip_broken: bool = False) -> _Subject:
     """The model, the images to use and what the model makes of them."""
     from haema import io
     from haema.nn import Module
@@ -143,7 +146,7 @@ def _subject(path: str, source: str) -> _Subject:
     if not isinstance(model, Module):
         raise InputError(f"{path} holds tensors and no network; a model file is right")
     card = Card.of(model, path) if "card" in (model.meta or {}) else None
-    data, rows = _fewer(*_images(card, path, source))
+    data, rows = _fewer(*_images(card, path, source, stream, skip_broken))
     outputs = outputs_of(model, data, path)
     last = type(list(model.modules())[-1]).__name__
     task = (card.task if card else data.task) or "classification"
@@ -159,7 +162,9 @@ def _subject(path: str, source: str) -> _Subject:
     return _Subject(model, path, data, rows, task, classes, outputs, p, last)
 
 
-def _images(card: Card | None, path: str, source: str) -> tuple[Data, np.ndarray]:
+def _images(
+    card: Card | None, path: str, source: str, stream: bool | None = None, skip_broken: bool = False
+) -> tuple[Data, np.ndarray]:
     """The images to use, and their numbers in the data: a test part, or held-out rows, where there are."""
     from haema.cli.training import split_rows
     from haema.data import load
@@ -167,8 +172,9 @@ def _images(card: Card | None, path: str, source: str) -> tuple[Data, np.ndarray
     if card is not None and card.kind != "images" and len(card.shape) != 3:
         kind = "a table" if card.kind == "table" else f"arrays of shape {' x '.join(map(str, card.shape))}"
         raise InputError(f"{path} was trained on {kind}, and --images is for models of images")
-    data = load(source) if card is None else card.load(source)
-    for note in data.notes:
+    read = load if card is None else card.load
+    data = read(source, stream=stream, skip_broken=skip_broken)
+    for note in (data if data.test is None else data.test).notes:
         say(note)
     if data.kind == "table" or data.x.ndim != 4:
         what = "a table" if data.kind == "table" else f"arrays of shape {' x '.join(map(str, data.x.shape[1:]))}"

@@ -22,7 +22,7 @@ from haema.cli.guard import Interrupted, say, writing
 from haema.cli.picture import Draughtsman
 from haema.cli.scores import Scores, fingerprint, outputs_of, prepared, scored, trivial_of
 from haema.data import Data
-from haema.errors import InputError, suggest
+from haema.errors import HaemaError, InputError, suggest
 
 __all__ = ["Outcome", "TrainOptions", "train"]
 
@@ -219,7 +219,8 @@ def _outcome(
     scores = _measure(model, parts, card, files.model)
     card = replace(card, scores={k: v for k, v in scores.values.items() if math.isfinite(v)})
     seconds = time.perf_counter() - start
-    notes = (*data.notes, *_notes_of_table(model))
+    of_test = [] if data.test is None else [f"of the test part, {note}" for note in data.test.notes]
+    notes = (*data.notes, *of_test, *_notes_of_table(model))
     return Outcome(options, files, card, plan, parts, history, scores, model, notes, seconds)
 
 
@@ -329,10 +330,11 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         callbacks.append(TimeLimit(options.time_limit))
     callbacks.append(ProgressBar(lines=True, file=sys.stderr))
     files.clean()
+    first = _first_checkpoint(files.checkpoint)
     if not options.resume:
         if os.path.exists(files.checkpoint):
             say(f"{files.checkpoint} of an unfinished run is replaced; --resume would have gone on with it")
-        callbacks.append(_first_checkpoint(files.checkpoint))
+        callbacks.append(first)
     trainer = Trainer(
         learner,
         plan.loss,
@@ -360,6 +362,11 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         raise InputError(f"{epoch}; a lower --lr than {plan.lr:g} is right, nothing was written") from None
     except (_Stop, KeyboardInterrupt):
         raise Interrupted(_left(options, files)) from None
+    except HaemaError:
+        if first.written and not trainer.epochs:  # there is nothing to go on with
+            with contextlib.suppress(OSError):
+                os.unlink(files.checkpoint)
+        raise
     model.meta = learner.meta
     return model, plan, history
 
@@ -423,9 +430,11 @@ def _first_checkpoint(path: str) -> Any:
 
     class FirstCheckpoint(Callback):
         order = 101
+        written = False
 
         def on_fit_begin(self, run: Any) -> None:
             run.save(path)
+            self.written = True
 
     return FirstCheckpoint()
 

@@ -70,7 +70,7 @@ def evaluate(
     start = time.perf_counter()
     model, card = open_model(path)
     data = card.load(source, target=target, stream=stream, skip_broken=skip_broken)
-    _say_notes(data)
+    _say_notes(_part(data)[0])
     own = fingerprint(data) == card.fingerprint
     if part == "test":
         data = _held_out(data, card, source, path, own)

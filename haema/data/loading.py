@@ -40,7 +40,7 @@ class Data:
         task: ``"classification"``, ``"regression"`` or None.
         source: where the data came from.
         test: the source's own official test part, or None.
-        names: the rows' names (the files of a folder of images), or None.
+        names: the rows' names (the files within a folder of images; of a single image its path), or None.
         notes: a sentence for each thing that was changed on the way.
     """
 
@@ -206,7 +206,7 @@ def _load_path(source: str | os.PathLike[str], request: _Request) -> Data:
         return _load_npz(path, request)
     if images.is_image(path):
         _no_target(request, "an image has no columns")
-        return _from_images(os.path.dirname(name), [path.name], None, name, request)
+        return _from_images("", [name], None, name, request)
     raise InputError(
         f"{name} is of no known kind; a file named .csv, .npz, .png, .jpg or as MNIST's are, or a folder of "
         "images is right"

@@ -9,6 +9,7 @@ from haema.errors import InputError
 from haema.nn.conv import Conv2d
 from haema.nn.linear import Linear
 from haema.nn.module import Module
+from haema.nn.whitening import PatchWhitening
 from haema.tensor import Tensor
 
 __all__ = ["first_filters"]
@@ -30,7 +31,7 @@ def first_filters(model: Module, shape: Sequence[int] | None = None) -> tuple[st
     """
     width = None if shape is None else math.prod(shape)
     for name, layer in model.named_modules():
-        if isinstance(layer, Conv2d):
+        if isinstance(layer, (Conv2d, PatchWhitening)):
             return name, layer.weight.detach()
         if shape is not None and isinstance(layer, Linear) and layer.in_features == width:
             return name, layer.weight.detach().reshape(layer.out_features, *shape)

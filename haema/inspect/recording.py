@@ -7,6 +7,8 @@ from typing import Any
 
 from haema.errors import InputError
 from haema.nn import activation, conv, dropout, linear, normalization, padding, pooling, preprocessing, shape
+from haema.nn.augmentation._common import Augmentation
+from haema.nn.augmentation.mixing import Mixing
 from haema.nn.module import Module
 from haema.tensor import Tensor
 
@@ -30,7 +32,7 @@ _KINDS = {
 
 def kind(layer: Module) -> str:
     """ "convolution", "dense", "activation", "pooling", "normalization", "preprocessing", "same" or "other"."""
-    if isinstance(layer, (linear.Identity, conv.Unfold, conv.Fold)):
+    if isinstance(layer, (linear.Identity, conv.Unfold, conv.Fold, Augmentation, Mixing)):
         return "same"
     files = {cls.__module__ for cls in type(layer).__mro__}
     return next((name for file, name in _KINDS.items() if file.__name__ in files), "other")
@@ -40,7 +42,7 @@ def stages(model: Module) -> list[str]:
     """The layers whose outputs are worth a look: convolutions, dense layers, activations, pooling, and those of yours.
 
     They have no modules below them. Left out are normalisation, and what changes no value in evaluation mode or only
-    prepares the input: dropout, padding, reshaping, scaling.
+    prepares the input: augmentation, dropout, padding, reshaping, standardising.
 
     Args:
         model: Any module.

@@ -21,12 +21,20 @@ def make_average(average: Any, model: Any) -> Any:
         model: The module that is learned.
 
     Raises:
-        InputError: it is another number, or something else.
+        InputError: it is another number, the average of a model of other layers, or something else.
 
     Source: the warm-up of the decay is that of TensorFlow's ``ExponentialMovingAverage`` with ``num_updates``.
     """
     from haema.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+    if isinstance(average, AveragedModel):
+        own, other = ({k: v.shape for k, v in m.state_dict().items()} for m in (model, average.module))
+        if own != other:
+            name = next(k for k in {**own, **other} if own.get(k) != other.get(k))
+            raise InputError(
+                f"average is an AveragedModel of another model: {name!r} has shape {other.get(name)} there and "
+                f"{own.get(name)} in the model that is learned; AveragedModel(model) is right"
+            )
     if average is None or isinstance(average, AveragedModel):
         return average
     if isinstance(average, bool) or not isinstance(average, (int, float)) or not 0 <= average < 1:

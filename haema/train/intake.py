@@ -306,9 +306,18 @@ class Intake:
 
 
 def _last_stage(model: Any) -> Any:
-    while type(model).__name__ == "Sequential" and len(model):
-        model = list(model.children())[-1]
-    return model
+    """The module that says what the outputs are: the last of a Sequential, and what is averaged over several views."""
+    from haema.nn import TestTimeAugmentation
+
+    while True:
+        if type(model).__name__ == "Sequential" and len(model):
+            model = list(model.children())[-1]
+        elif isinstance(model, TestTimeAugmentation):
+            inner = _last_stage(model.module)
+            # of probabilities the average is a log probability, whatever they are themselves
+            return model if model.average == "probabilities" and type(inner).__name__ == "Softmax" else inner
+        else:
+            return model
 
 
 def _in_memory(x: Any) -> bool:

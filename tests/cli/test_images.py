@@ -126,6 +126,7 @@ def test_predict_loose_images(cli, tmp_path):
     assert table((tmp_path / "p.csv").read_text()) == rows
     alone = table(cli("predict", "photos.haema", "day.jpg").out)
     assert alone == [rows[0], rows[2]]
+    assert cli("predict", "photos.haema", "more/dark/1.png").out.splitlines()[1].startswith("more/dark/1.png,dark")
     # brought to the model's size and channels as the rule says
     x = hm.data.load("day.jpg", size=(8, 8), channels=1).x
     z = hm.load("photos.haema")(hm.tensor(x)).detach().numpy()[0]
@@ -173,3 +174,28 @@ def test_predict_a_name_that_is_not_utf8(cli, tmp_path):
     assert table(cli("predict", "photos.haema", "more").out)[1][:2] == ["caf\\udce9.png", "dark"]
     assert cli("predict", "photos.haema", "more", "--out", "p.csv").status == 0
     assert table((tmp_path / "p.csv").read_text())[1][0] == "caf\\udce9.png"
+
+
+def test_broken_images_of_the_test_part_are_named(cli, tmp_path):
+    """Only those of the training part were."""
+    for part in ("train", "test"):
+        photos(tmp_path / "both" / part, count=12)
+        (tmp_path / "both" / part / "dark" / "3.png").write_bytes(b"")
+    r = cli("train", "both", "--model", "linear", "--epochs", "1", "--skip-broken")
+    assert r.status == 0, r.err
+    for text in (r.out, (tmp_path / "both-report.txt").read_text()):
+        words = " ".join(text.split())
+        assert "note 1 of 24 images cannot be read and were left out: both/train/dark/3.png" in words
+        assert "of the test part, 1 of 24 images cannot be read and were left out: both/test/dark/3.png" in words
+    for command in (["evaluate"], ["evaluate", "--part", "test"], ["predict"]):
+        r = cli(*command[:1], "both.haema", "both", *command[1:], "--skip-broken")
+        assert "left out: both/test/dark/3.png" in r.err
+        assert "both/train" not in r.err
+
+
+def test_a_run_that_fails_in_its_first_step_leaves_nothing(cli, tmp_path):
+    """It left the checkpoint of its beginning, which fails in the same way."""
+    photos(tmp_path / "photos", count=8)
+    r = cli("train", "photos", "--model", "fast", "--batch-size", "1", "--epochs", "1", "--eager")
+    assert "more than one value per channel" in r.sentence
+    assert [p.name for p in tmp_path.iterdir()] == ["photos"]

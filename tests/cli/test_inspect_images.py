@@ -218,3 +218,23 @@ def test_a_failure_half_way_writes_nothing(models, monkeypatch):
     assert listing() == before
     assert listing("old") == ["filters.png"]
     assert Path("old/filters.png").read_text() == "an older one"
+
+
+def test_images_that_stay_in_their_files(cli, photos, tmp_path, only):
+    """The confusion matrix asked them for their least pixel, as only an array knows it."""
+    net = nn.Sequential(nn.Standardize([128.0] * 3, [64.0] * 3), nn.Flatten(), nn.Linear(3 * 12 * 9, 2))
+    hm.save(net, tmp_path / "net.haema")
+    only("confusion.png")
+    for words in ((), ("--stream",)):
+        r = cli("inspect", "net.haema", "--images", "photos", "--out", f"out{len(words)}", *words)
+        check(r, f"out{len(words)}", pictures._DRAWN)
+    assert Path("out0", "confusion.png").read_bytes() == Path("out1", "confusion.png").read_bytes()
+    (photos / "cat" / "0.png").write_bytes(b"")
+    words = ["inspect", "net.haema", "--images", "photos", "--out", "out2"]
+    assert "photos/cat/0.png cannot be read (an empty file)" in cli(*words).sentence
+    assert listing() == ["net.haema", "out0", "out1", "photos"]
+    r = cli(*words, "--skip-broken")
+    check(r, "out2", pictures._DRAWN)
+    assert "1 of 10 images cannot be read and were left out: photos/cat/0.png" in r.err
+    assert "--skip-broken is for --images" in cli("inspect", "net.haema", "--skip-broken").sentence
+    assert "--stream is for --images" in cli("inspect", "net.haema", "--no-stream").sentence

@@ -148,7 +148,7 @@ def test_images_without_classes_and_single_images(tmp_path):
     d = data.load(tmp_path)
     assert (d.x.shape, d.y, d.classes, d.task, d.names) == ((2, 3, 6, 5), None, None, None, ("a.png", "b.png"))
     one = data.load(tmp_path / "a.png", size=(3, 3), channels=1)
-    assert (one.x.shape, one.y, one.names) == ((1, 1, 3, 3), None, ("a.png",))
+    assert (one.x.shape, one.y, one.names) == ((1, 1, 3, 3), None, (str(tmp_path / "a.png"),))
 
 
 def test_a_train_and_a_test_folder(tmp_path):

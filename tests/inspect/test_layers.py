@@ -122,6 +122,10 @@ def test_first_filters():
     name, w = hm.inspect.first_filters(mlp, (1, 3, 4))
     assert name == "1"
     np.testing.assert_array_equal(w.numpy()[2, 0, 1], mlp[1].weight.detach().numpy()[2, 4:8])
+    fast = nn.Sequential(nn.RandomHorizontalFlip(), nn.TestTimeAugmentation(hm.models.fast(3, 8, 2, (4,))))
+    name, w = hm.inspect.first_filters(fast)
+    assert (name, w.shape) == ("1.module.whiten", (24, 3, 2, 2))  # and not the second layer, which is a Conv2d
+    assert hm.inspect.stages(fast)[:2] == ["1.module.whiten", "1.module.gelu"]
     with pytest.raises(InputError, match="no convolution in two dimensions and no dense layer of 27 inputs"):
         hm.inspect.first_filters(mlp, (3, 3, 3))
 

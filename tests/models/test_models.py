@@ -1,5 +1,8 @@
 """The ready networks: sizes, numbers of parameters, names, and that they are saved, compiled and learned."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -182,3 +185,10 @@ def test_compiled_step_agrees_with_the_eager_one(name):
         return [step(x, y).item() for _ in range(3)]
 
     np.testing.assert_allclose(trained(True), trained(False), rtol=2e-4)
+
+
+def test_networks_are_there_without_an_import_of_their_own():
+    """``hm.models`` was there only where something else had loaded it."""
+    words = "import haema as hm; print(type(hm.models.lenet5()).__name__)"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
+    assert done.stdout == "Sequential\n", done.stderr

@@ -151,3 +151,10 @@ def test_an_average_of_ones_own():
 def test_refuses_what_is_no_decay(value):
     with pytest.raises(hm.InputError, match="a decay from 0 to below 1"):
         Trainer(net(), average=value)
+
+
+@pytest.mark.parametrize("other", [nn.Linear(2, 4), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3))])
+def test_refuses_the_average_of_another_model(other):
+    """It was only found in the first step, as shapes that do not broadcast."""
+    with pytest.raises(hm.InputError, match="average is an AveragedModel of another model"):
+        Trainer(nn.Linear(2, 3), average=AveragedModel(other))

@@ -63,6 +63,25 @@ def test_numbers_are_learned_from_images_too():
     assert augmentation_for(data, "best") == []
 
 
+def test_numbers_are_learned_from_images_by_convolutions():
+    """The fast network was left without its first convolution, and so gave the same number for every image."""
+    data = stripes(channels=3, task="regression")
+    assert plan_for(data).model == "cnn"
+    whiten = plan_for(data, "fast").build()[1].whiten
+    assert np.abs(whiten.weight.numpy()).max() > 0.1
+    for model in ("cnn", "fast"):
+        trainer = trained(data, model, epochs=8)
+        assert trainer.evaluate(data.x, data.y)["r2"] > 0.5, model
+
+
+def test_a_line_of_pixels_is_learned_too():
+    """Its reflected border failed."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (40, 3, 1, 9)).astype(np.uint8)
+    data = Data("images", x, np.arange(40) % 2, ["a", "b"], None, "classification", "lines")
+    assert trained(data, epochs=1).history.values["loss"]
+
+
 class Stop(Exception):
     """What kills the run."""
 

@@ -23,7 +23,7 @@ def draw_confusion(
     probabilities: np.ndarray,
     truth: np.ndarray,
     classes: Sequence[str],
-    images: np.ndarray,
+    images: Any,
     names: Sequence[str] | None = None,
 ) -> Any:
     """A picture of the confusion matrix, beside the images that were put into a wrong class most surely.
@@ -32,7 +32,7 @@ def draw_confusion(
         probabilities: Of the classes, (N, C).
         truth: Class ids, (N,).
         classes: Names of the C classes.
-        images: (N, channels, H, W).
+        images: (N, channels, H, W), in memory or in files; only those of the mistakes shown are read.
         names: Of the images' files, where they have any.
 
     Returns:
@@ -58,12 +58,12 @@ def draw_confusion(
     _matrix(sheet, counts, classes, left)
     sheet.text(right, TOP + 0.14, "The surest mistakes" if len(worst) else "No mistakes", size=10, weight="bold")
     if len(worst):
-        pixels, how = grey_or_colour(images)
+        pixels, how = grey_or_colour(images[worst])
         axes = sheet.blank(right, TOP + 0.3, COLUMNS * (TILE + 0.2), 3 * line)
         for k, row in enumerate(worst.tolist()):
             x, y = (k % COLUMNS) * (TILE + 0.2), (k // COLUMNS) * line
             width = min(TILE, high * images.shape[3] / images.shape[2])
-            show_tile(axes, pixels[row], x, y, width, high, **how)
+            show_tile(axes, pixels[k], x, y, width, high, **how)
             p = _percent(float(probabilities[row, found[row]]))
             axes.text(x, y + high + 0.16, f"is {shortened(classes[truth[row]], 15)}", fontsize=8, color=INK)
             axes.text(

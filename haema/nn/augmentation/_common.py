@@ -76,6 +76,17 @@ def probability(name: str, p: float) -> float:
     return p
 
 
+def filling(name: str, value: float) -> float:
+    """``value`` of what comes in from outside, if it is one number: one for each channel would be spread along a row.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name}: fill is {value!r}; one number, for all channels, is right")
+    return value
+
+
 def span(
     name: str, what: str, value: float | Sequence[float], centre: float | None = 0.0, least: float = -math.inf
 ) -> Span:

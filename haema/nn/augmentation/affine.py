@@ -9,7 +9,7 @@ import numpy as np
 
 from haema.autograd import no_grad
 from haema.functions.elementwise import cos, sin, tan, where
-from haema.nn.augmentation._common import Augmentation, chosen, drawn, probability, real, restored, span
+from haema.nn.augmentation._common import Augmentation, chosen, drawn, filling, probability, real, restored, span
 from haema.nn.functional.sampling import check_interpolation, sample
 from haema.tensor import Tensor
 
@@ -77,7 +77,7 @@ class RandomAffine(Augmentation):
         if translate is not None and not all(0 <= v <= 1 for v in translate):
             raise ValueError(f"{name}: translate is {translate!r}; shares of width and height from 0 to 1 are right")
         self.degrees, self.translate, self.scale, self.shear = degrees, translate, scale, shear
-        self.interpolation, self.fill, self.center = interpolation, fill, center
+        self.interpolation, self.fill, self.center = interpolation, filling(name, fill), center
         self.hflip, self.vflip = probability(name, hflip), probability(name, vflip)
 
     def augment(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -121,7 +122,7 @@ class PCAColorShift(Augmentation):
         x, y: (N, C, H, W); whole numbers are rounded.
 
     Raises:
-        ValueError: the sizes do not fit, or ``std`` is negative.
+        ValueError: the sizes do not fit, or ``std`` is negative or no number.
         ShapeError: the images have not C channels.
 
     Source: A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks",
@@ -136,8 +137,8 @@ class PCAColorShift(Augmentation):
         if not n or len(eigenvectors) != n or any(len(row) != n for row in eigenvectors):
             rows = [len(row) for row in eigenvectors]
             raise ValueError(f"PCAColorShift: {n} eigenvalues and rows of {rows} numbers; C and C rows of C are right")
-        if std < 0:
-            raise ValueError(f"PCAColorShift: the standard deviation must not be negative, as {std} is")
+        if not 0 <= std < math.inf:
+            raise ValueError(f"PCAColorShift: std is {std}; a number from 0 upwards is right")
         self.eigenvalues, self.eigenvectors, self.std = eigenvalues, eigenvectors, std
         scaled = np.asarray(eigenvectors, np.float64) * np.asarray(eigenvalues, np.float64)
         self.register_buffer("directions", tensor(scaled.tolist()), persistent=False)

@@ -9,7 +9,7 @@ import numpy as np
 from haema import dtypes, ops, random
 from haema.errors import ShapeError
 from haema.nn import functional as F
-from haema.nn.augmentation._common import Augmentation, images
+from haema.nn.augmentation._common import Augmentation, filling, images
 from haema.nn.functional._common import per_axis
 from haema.nn.functional.sampling import border
 from haema.tensor import Tensor
@@ -45,7 +45,7 @@ class Frame:
     ) -> None:
         if padding_mode not in MODES:
             raise ValueError(f"{name}: padding_mode must be {', '.join(map(repr, MODES))}, not {padding_mode!r}")
-        self.name, self.fill, self.padding_mode, self.widen = name, fill, padding_mode, pad_if_needed
+        self.name, self.fill, self.padding_mode, self.widen = name, filling(name, fill), padding_mode, pad_if_needed
         self.size = None if size is None else per_axis(size, 2, f"{name}: size", least=1)
         sides = (0,) if padding is None else (padding,) if isinstance(padding, int) else tuple(padding)
         if len(sides) not in (1, 2, 4) or min(sides) < 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from haema import dtypes, ops, random
 from haema.autograd import no_grad
-from haema.nn.augmentation._common import Augmentation, real, restored
+from haema.nn.augmentation._common import Augmentation, filling, real, restored
 from haema.nn.functional.sampling import check_interpolation, sample
 from haema.tensor import Tensor
 
@@ -47,7 +47,8 @@ class ElasticTransform(Augmentation):
         for what, value in (("alpha", alpha), ("sigma", sigma)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"ElasticTransform: {what} is {value}; a number from 0 upwards is right")
-        self.alpha, self.sigma, self.interpolation, self.fill = alpha, sigma, interpolation, fill
+        self.alpha, self.sigma, self.interpolation = alpha, sigma, interpolation
+        self.fill = filling("ElasticTransform", fill)
 
     def field(self, x: Tensor) -> Tensor:
         """Random displacements for images in pixels, down and across, (N, 2, H, W)."""

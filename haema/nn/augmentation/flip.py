@@ -70,7 +70,7 @@ class AlternatingFlip(Augmentation):
         x, y: (N, C, H, W), of any type.
 
     Raises:
-        ValueError: ``images`` is below 1.
+        ValueError: ``images`` is no whole number from 1 upwards.
 
     Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498, section 3.6.
     """
@@ -79,8 +79,8 @@ class AlternatingFlip(Augmentation):
 
     def __init__(self, images: int) -> None:
         super().__init__()
-        if images < 1:
-            raise ValueError(f"AlternatingFlip: an epoch has {images} images; a number from 1 upwards is right")
+        if not isinstance(images, int) or images < 1:
+            raise ValueError(f"AlternatingFlip: an epoch has {images} images; a whole number from 1 upwards is right")
         self.images = images
         self.register_buffer("seen", tensor(0))
 

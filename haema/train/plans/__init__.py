@@ -2,8 +2,8 @@
 
     data                                           network, unless --model says otherwise
     grey images up to 16 x 16 pixels               MLP 256-128, ReLU, dropout 0.3
-    other images from 8 x 8 to 64 x 64 pixels      `haema.models.fast`; see `haema.train.plans.images`
-    larger ones, and coloured ones below 8 x 8     `haema.models.cnn`
+    classes of others from 8 x 8 to 64 x 64        `haema.models.fast`; see `haema.train.plans.images`
+    all other images                               `haema.models.cnn`
     tables                                         smooth and stepwise MLPs, several of each; see `haema.train.tables`
     arrays                                         MLP 128-64, ReLU, dropout 0.1
 

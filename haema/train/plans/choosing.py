@@ -100,7 +100,7 @@ def _arrays(data: Data, model: str | None, recipe: str) -> Plan:
         raise InputError(f"{data.source} is no table, and model 'table' is for tables; 'mlp' or 'linear' is right")
     if model in NETWORKS and not images:
         raise InputError(f"{data.source} holds arrays of shape {data.x.shape}, and model {model!r} is for images")
-    model = model or (_network(*data.x.shape[1:]) if images else "mlp")
+    model = model or (_network(data) if images else "mlp")
     if model in NETWORKS:
         return image_plan(data, model, recipe)
     first = Standardize.of(data.x)
@@ -111,11 +111,13 @@ def _arrays(data: Data, model: str | None, recipe: str) -> Plan:
     return _dense(data, model, [first, *flat], width, hidden, dropout, most)
 
 
-def _network(channels: int, height: int, width: int) -> str:
-    """The network for images of a size, by the table at the head of this package."""
+def _network(data: Data) -> str:
+    """The network for images of a size and a task, by the table at the head of this package."""
+    channels, height, width = data.x.shape[1:]
     if channels == 1 and max(height, width) <= TINY_IMAGE:
         return "mlp"
-    return "fast" if min(height, width) >= LEAST and height * width <= MOST_PIXELS else "cnn"
+    small = min(height, width) >= LEAST and height * width <= MOST_PIXELS
+    return "fast" if small and data.task == "classification" else "cnn"
 
 
 def _dense(

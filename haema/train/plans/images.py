@@ -187,6 +187,8 @@ def augmentation_for(data: Data, recipe: str) -> list[nn.Module]:
     if channels == 1:
         return [nn.RandomAffine(degrees=10.0, translate=(0.07, 0.07), scale=(0.9, 1.1), shear=5.0)]
     border = max(1, round(min(height, width) / 16))
+    if min(height, width) < 2:
+        return [nn.RandomHorizontalFlip()]  # a line of pixels has nothing to be reflected across it
     return [nn.RandomCrop((height, width), padding=border, padding_mode="reflect"), nn.RandomHorizontalFlip()]
 
 
@@ -222,10 +224,7 @@ def _fast(data: Data, first: Standardize, recipe: str) -> Plan:
     mirrored = channels > 1
 
     def build() -> nn.Module:
-        network = fast(channels, (height, width), outputs, size.widths)
-        some = np.unique(np.linspace(0, rows - 1, PATCHED).astype(np.int64))
-        with no_grad():
-            network.whiten.fit(first(from_numpy(np.ascontiguousarray(data.x[some]))).numpy())
+        network = _whitened(fast(channels, (height, width), outputs, size.widths), data, first)
         return nn.Sequential(*augmentation_for(data, recipe), first, tta_for(network, mirrored))
 
     return ImagePlan(
@@ -259,6 +258,7 @@ def _general(data: Data, first: Standardize, model: str, recipe: str) -> Plan:
     def build() -> nn.Module:
         network = MODELS[model].build(channels, (height, width), outputs)
         check_size(sum(p.numel() for p in network.parameters()), data)
+        network = _whitened(network, data, first)
         return nn.Sequential(*augmentation_for(data, recipe), first, tta_for(network, mirrored), *last)
 
     return ImagePlan(
@@ -274,6 +274,18 @@ def _general(data: Data, first: Standardize, model: str, recipe: str) -> Plan:
         tta=mirrored,
         label_smoothing=smoothing,
     )
+
+
+def _whitened(network: nn.Sequential, data: Data, first: Standardize) -> nn.Sequential:
+    """The network, with a first convolution that is computed from standardised images where it is not learned."""
+    found = [m for m in network.modules() if isinstance(m, nn.PatchWhitening)]
+    if found:
+        some = np.unique(np.linspace(0, len(data) - 1, PATCHED).astype(np.int64))
+        with no_grad():
+            x = first(from_numpy(np.ascontiguousarray(data.x[some]))).numpy()
+        for layer in found:
+            layer.fit(x)
+    return network
 
 
 def _decay(rows: int, batch: int) -> float:

@@ -95,7 +95,7 @@ def test_refuses():
         nn.ColorJitter(0.5)(hm.ones(1, 2, 3, 3))
     with pytest.raises(ValueError, match=r"2 eigenvalues and rows of \[2\] numbers; C and C rows of C are right"):
         nn.PCAColorShift([1, 2], [[1, 0]])
-    with pytest.raises(ValueError, match="must not be negative, as -1 is"):
+    with pytest.raises(ValueError, match="std is -1; a number from 0 upwards is right"):
         nn.PCAColorShift([1], [[1]], -1)
     with pytest.raises(hm.ShapeError, match=r"it has 1 channels, and x is \(2, 3, 4, 4\)"):
         nn.PCAColorShift([1], [[1]])(hm.ones(2, 3, 4, 4))

@@ -133,3 +133,17 @@ def test_gradients_go_through_an_augmentation():
     nn.RandomAffine(0, scale=(3, 3))(x).sum().backward()  # of the image only the middle pixel's surroundings are seen
     assert x.grad[0, 0, 1, 1] > x.grad[0, 0, 0, 0] > 0
     assert np.isclose(x.grad.sum().item(), 9)
+
+
+@pytest.mark.parametrize("layer", [nn.RandomAffine, nn.RandomCrop])
+def test_border_is_one_number(layer):
+    """Three of them were spread along the rows of images that are three pixels wide."""
+    with pytest.raises(ValueError, match=r"fill is \[1, 2, 3\]; one number, for all channels, is right"):
+        layer(2, fill=[1, 2, 3])
+
+
+def test_numbers_that_make_no_sense():
+    with pytest.raises(ValueError, match="std is nan; a number from 0 upwards is right"):
+        nn.PCAColorShift.of(WHOLE, std=float("nan"))
+    with pytest.raises(ValueError, match="a whole number from 1 upwards is right"):
+        nn.AlternatingFlip(2.5)

@@ -67,7 +67,7 @@ def test_where_it_is_goes_with_the_model(tmp_path):
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="an epoch has 0 images; a number from 1 upwards is right"):
+    with pytest.raises(ValueError, match="an epoch has 0 images; a whole number from 1 upwards is right"):
         nn.AlternatingFlip(0)
     for layer in (nn.RandomHorizontalFlip, nn.RandomVerticalFlip, nn.RandomInvert):
         with pytest.raises(ValueError, match=rf"{layer.__name__}: the probability p must be between 0 and 1, not 1.5"):

@@ -86,3 +86,26 @@ def test_refuses():
         nn.TestTimeAugmentation(network(3 * 8 * 9, 1)).eval()(hm.tensor(X))
     with pytest.raises(hm.ShapeError, match="a crop of 10 x 10 is larger than the images, which are 8 x 9"):
         nn.TestTimeAugmentation(nn.Identity(), 10).eval()(hm.tensor(X))
+
+
+@pytest.mark.parametrize(
+    ("last", "outputs", "average", "loss"),
+    [
+        (nn.Sigmoid(), 1, "outputs", "bce"),
+        (nn.LogSoftmax(1), 2, "probabilities", "nll"),
+        (nn.Identity(), 2, "probabilities", "cross_entropy"),
+    ],
+)
+def test_a_trainer_looks_through_to_the_last_layer(last, outputs, average, loss):
+    """Behind a sigmoid it took the loss of logits."""
+    x = RNG.normal(size=(120, 1, 4, 4)).astype(np.float32)
+    y = (x.mean((1, 2, 3)) > 0).astype(int)
+    hm.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, outputs), last)
+    trainer = hm.Trainer(nn.TestTimeAugmentation(network, average=average), lr=0.05, seed=0, compile=False)
+    trainer.fit(x, y, epochs=15, progress=False)
+    assert trainer.objective.name == loss
+    assert trainer.evaluate(x, y)["accuracy"] > 0.9
+    p = trainer.predict_proba(x)
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+    assert (p.argmax(1) == y).mean() > 0.9
