@@ -23,9 +23,10 @@ def fast(
         whiten -> GELU -> 3 x (conv -> max pool -> norm -> GELU -> conv -> norm -> GELU) -> global max -> dense / 9
 
     ``network.whiten.fit(images)`` computes the first convolution, which is not learned (nor is its bias of 0), from
-    standardised training images; it is 0 before. The 3x3 convolutions have no bias and begin by handing their input on (the further channels
-    are drawn); batch norm has no learned scale. With 3 channels, 32 x 32 pixels, 10 classes and the default widths the
-    network has about 1.97 million parameters and takes 0.24 GFLOP per image forward, three times that in training.
+    standardised training images; it is 0 before. The 3x3 convolutions have no bias and begin by handing their input on
+    (the further channels are drawn); batch norm has no learned scale. With 3 channels, 32 x 32 pixels, 10 classes and
+    the default widths the network has about 1.97 million parameters and takes 0.24 GFLOP per image forward, three times
+    that in training.
 
     Args:
         in_channels: Channels of the images. Default: 3.
