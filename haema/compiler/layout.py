@@ -58,8 +58,11 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
         if isinstance(nest.plan, tuple):
             _bring_near(nest, k, nests, packs, packed)
     result = []
-    for k, nest in enumerate(nests):
-        result += [pack for at, pack in packs if at == k]
+    waiting = [pack for _, pack in packs]
+    for nest in nests:  # a copy is made when it is first needed, so that not all take memory from the beginning
+        used = set(nest.buffers())
+        result += [pack for pack in waiting if pack.stores[0].buffer in used]
+        waiting = [pack for pack in waiting if pack.stores[0].buffer not in used]
         result.append(nest)
     for nest in result:
         _arrange_panels(nest)

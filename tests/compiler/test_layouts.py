@@ -22,3 +22,15 @@ def test_a_buffer_that_is_written_in_parts_lies_as_all_of_them_are_quickest():
     for b in images:
         _, c, h, w = b.shape
         assert b.strides == (c * h * w, h * w, w, 1)
+
+
+def test_copies_of_weights_take_memory_only_where_they_are_read():
+    def deep(x, *weights):
+        for w in weights:
+            x = F.relu(x @ w.T)
+        return x
+
+    p = program.build(recorded(deep, hm.zeros(256, 512), *[hm.zeros(512, 512) for _ in range(6)]), WIDE, check=True)
+    copies = {s.buffer for n in p.nests for s in n.stores if s.buffer.name.startswith("p")}
+    assert len(copies) >= 6
+    assert p.arena < sum(b.nbytes for b in copies) / 2
