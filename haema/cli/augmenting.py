@@ -121,26 +121,34 @@ def _images_at(path: str, out: str) -> list[Path]:
 def _drawn(name: str, k: int, paths: list[Path], seed: int) -> tuple[str, str, list[np.ndarray]]:
     """Name, layer, and the original with what becomes of it, each (H, W, C) uint8."""
     from haema import nn
-    from haema.data.images import read_images
     from haema.nn.augmentation.mixing import Mixing
 
-    found, *_ = read_images([paths[k % len(paths)]], stream=False)
-    x = np.asarray(found)  # (1, C, H, W)
+    x = _read(paths[k % len(paths)])
     _, channels, height, width = x.shape
     layer = ROWS[name](nn, x)
     random.manual_seed(seed)
     with no_grad():
         if isinstance(layer, Mixing):
             if len(paths) > 1:
-                other, *_ = read_images([paths[(k + 1) % len(paths)]], (height, width), channels, stream=False)
+                other = _read(paths[(k + 1) % len(paths)], (height, width), channels)
             else:
                 other = x[:, :, ::-1, ::-1]  # a single image is mixed with itself upside down
-            both = creation.tensor(np.concatenate([x, np.asarray(other)]))
+            both = creation.tensor(np.concatenate([x, other]))
             made = [layer(both).numpy()[0] for _ in range(DRAWS)]
         else:
             batch = creation.tensor(np.repeat(x, DRAWS, 0))
             made = [*_pixels(layer, batch)]
     return name, f"nn.{layer!r}", [image.transpose(1, 2, 0) for image in (x[0], *made)]
+
+
+def _read(path: Path, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
+    """An image, (1, C, H, W) uint8."""
+    from haema.data.images import read_images
+
+    try:
+        return np.asarray(read_images([path], size, channels, stream=False)[0])
+    except InputError as error:  # whose sentence names an option that this command has not
+        raise InputError(f"{str(error).partition(';')[0]}; replace or remove it") from None
 
 
 def _pixels(layer: Callable[[Tensor], Tensor], batch: Tensor) -> np.ndarray:

@@ -94,3 +94,11 @@ def test_refuses_in_one_sentence(cli, picture, tmp_path):
     ):
         assert part in cli("augment", *words).sentence
     assert {p.name for p in tmp_path.iterdir()} == before
+
+
+def test_a_broken_image_is_named(cli, tmp_path):
+    """The sentence advised an option of other commands."""
+    (tmp_path / "bad.png").write_bytes(b"text")
+    said = cli("augment", "bad.png").sentence
+    assert said.endswith("the image bad.png cannot be read (no PNG or JPEG); replace or remove it")
+    assert not (tmp_path / "bad-augmented.png").exists()
