@@ -179,7 +179,7 @@ def _in(axis: Axis, load: Load) -> bool:
 def _far(buffer: Buffer, axis: int) -> bool:
     """Whether the rows along ``axis`` lie so that the parts of them that a tile reads compete for places in a cache."""
     assert buffer.strides is not None
-    steps = [s * buffer.dtype.itemsize for k, s in enumerate(buffer.strides) if k != axis and buffer.shape[k] > 1]
+    steps = [s * buffer.dtype.itemsize for k, s in enumerate(buffer.strides) if s and k != axis and buffer.shape[k] > 1]
     return buffer.nbytes > NEAR // 2 and bool(steps) and min(steps) % FAR == 0
 
 

@@ -11,6 +11,7 @@ what is still in the cache when it is needed again, so their order is the one th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ FAR = 1 / 3
 """Cycles per byte of it that is not in a core's second cache."""
 SHORT = 128
 """Terms that a block of a reduction has at least."""
+LONG = 16 * SHORT
+"""Steps along one axis that it has at most, where that axis is cut."""
 MANY = 32
 """Tasks that are enough for the threads to share them evenly."""
 MANY_ROWS = 8
@@ -311,8 +314,8 @@ def _cuts(
             blocks, rest = [*blocks, axis], rest[1:]
             yield blocks, rest, flat
             continue
-        sizes = [n for n in range(2, axis.size // 2 + 1) if axis.size % n == 0 and n * below >= SHORT]
-        for n in sizes[:3]:
+        sizes = (n for n in range(2, min(axis.size // 2, LONG) + 1) if axis.size % n == 0 and n * below >= SHORT)
+        for n in itertools.islice(sizes, 3):
             outer, within = Axis(axis.name + "0", axis.size // n), Axis(axis.name + "1", n)
             places = {}
             for key, i in flat.items():

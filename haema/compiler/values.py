@@ -367,8 +367,10 @@ class Values:
     def _block(self, e: Word, i: Value) -> tuple[Value, Value, Value, Value]:
         """The four words of the block in which word ``i`` lies."""
         b = self.b
+        guards, self.guards = self.guards, []  # of one position; a block is that of four
         with self.scope():
             seed, block = self.value(e.seed), self.value(e.block)
+        self.guards = guards
         n = lanes_of(i.type)
         half = const("i64", 32)
         counter = b.op("add", b.splat(block, n), b.op("lshr", i, const(i.type, 2)))
