@@ -25,7 +25,7 @@ WORTH = 64
 """Multiplications for each element from which on a copy in panels pays."""
 
 Packed = dict[tuple[Buffer, int, int, int], Buffer]
-"""Copies: of which buffer, which axis innermost, made before which nest, in panels of which width."""
+"""Copies: of which buffer, which axis innermost, from which nest on it holds that, in panels of which width."""
 
 
 def layouts(nests: list[Nest], target: Target) -> list[Nest]:
@@ -41,7 +41,7 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
                     b.strides = tuple(s // b.array.itemsize for s in b.array.strides)
                 else:
                     b.arrange()
-    packs: list[tuple[int, Nest]] = []
+    packs: list[Nest] = []
     packed: Packed = {}
     order = sorted(range(len(nests)), key=lambda k: -nests[k].flops)
     for k in order:
@@ -49,7 +49,7 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
         if nest.core is not None and nest.core.kind == "contract" and nest.core.dtype.kind == "f" and nest.points:
             _choose(nest, k, nests, packs, packed, target)
     users: dict[Buffer, list[Nest]] = {}
-    for nest in (*nests, *(pack for _, pack in packs)):
+    for nest in (*nests, *packs):
         for b in nest.buffers():
             users.setdefault(b, []).append(nest)
     for nest in nests:
@@ -58,11 +58,10 @@ def layouts(nests: list[Nest], target: Target) -> list[Nest]:
         if isinstance(nest.plan, tuple):
             _bring_near(nest, k, nests, packs, packed)
     result = []
-    waiting = [pack for _, pack in packs]
     for nest in nests:  # a copy is made when it is first needed, so that not all take memory from the beginning
         used = set(nest.buffers())
-        result += [pack for pack in waiting if pack.stores[0].buffer in used]
-        waiting = [pack for pack in waiting if pack.stores[0].buffer not in used]
+        result += [pack for pack in packs if pack.stores[0].buffer in used]
+        packs = [pack for pack in packs if pack.stores[0].buffer not in used]
         result.append(nest)
     for nest in result:
         _arrange_panels(nest)
@@ -85,7 +84,7 @@ def _choose(
     nest: Nest,
     k: int,
     nests: list[Nest],
-    packs: list[tuple[int, Nest]],
+    packs: list[Nest],
     packed: Packed,
     target: Target,
 ) -> None:
@@ -146,7 +145,7 @@ def _choose(
     nest.plan = v, b
 
 
-def _bring_near(nest: Nest, k: int, nests: list[Nest], packs: list[tuple[int, Nest]], packed: Packed) -> None:
+def _bring_near(nest: Nest, k: int, nests: list[Nest], packs: list[Nest], packed: Packed) -> None:
     """Copy the factor that is read number by number, if its numbers lie badly: on a page for each step of the sum, or
     in rows that compete for the same places of the cache."""
     v, b = nest.plan
@@ -189,13 +188,12 @@ def _copied(
     width: int,
     k: int,
     nests: list[Nest],
-    packs: list[tuple[int, Nest]],
+    packs: list[Nest],
     packed: Packed,
 ) -> Load:
     """The same load from a copy with ``axis`` innermost, made before nest ``k``; in panels of ``width``, if not 0."""
     buffer, index = load.buffer, load.index
-    at_nest = _after_writer(nests, buffer, k)
-    key = buffer, axis, at_nest, width
+    key = buffer, axis, _after_writer(nests, buffer, k), width
     rest = [a for a in range(len(buffer.shape)) if a != axis]
     if key not in packed:
         sizes = [buffer.shape[a] for a in rest]
@@ -214,7 +212,7 @@ def _copied(
             source = (*at[1 : axis + 1], place, *at[axis + 1 : -1])
             tests = (Test(place, 0, buffer.shape[axis]),)
         value = choose(tests, Load(buffer, source), Number(buffer.dtype.type(0), buffer.dtype))
-        packs.append((at_nest, Nest([a for a in axes if a.size != 1], None, [Store(copy, at, value)])))
+        packs.append(Nest([a for a in axes if a.size != 1], None, [Store(copy, at, value)]))
     if width:
         index = (index[axis] // width, *(index[a] for a in rest), index[axis] % width)
     return Load(packed[key], index)
@@ -241,7 +239,7 @@ def _arrange_panels(nest: Nest) -> None:
 
 
 def _after_writer(nests: list[Nest], buffer: Buffer, k: int) -> int:
-    """The number of the nest before which a copy of ``buffer``, used by nest ``k`` and later ones, can be made."""
+    """The number of the nest from which on ``buffer`` holds what nest ``k`` reads of it."""
     writers = [j for j, n in enumerate(nests) if any(s.buffer is buffer for s in n.stores)]
     return max((j + 1 for j in writers if j < k), default=0)
 

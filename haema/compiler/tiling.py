@@ -33,7 +33,7 @@ HIDDEN = 0.6
 """The share of the time of the multiplications in which fetching costs nothing."""
 RESUME = 30
 """Cycles that a tile takes to load and store what it has added up before."""
-FAR = 1 / 3
+BEYOND = 1 / 3
 """Cycles per byte of it that is not in a core's second cache."""
 SHORT = 128
 """Terms that a block of a reduction has at least."""
@@ -254,7 +254,7 @@ def _arranged(nest: Nest, p: Plan) -> float:
         return best[0]
     (store,) = nest.stores
     size = 2 * p.tile[0] * p.tile[1] * p.lanes * store.buffer.dtype.itemsize  # read and written
-    tile = RESUME + FAR * size * max(0.0, 1 - CACHE / store.buffer.nbytes)
+    tile = RESUME + BEYOND * size * max(0.0, 1 - CACHE / store.buffer.nbytes)
     return math.prod(a.size for a in p.blocks) * (best[0] + tile * math.prod(turns.values()))
 
 

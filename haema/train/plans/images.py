@@ -43,7 +43,7 @@ from haema.nn.preprocessing import Standardize
 from haema.train.plans.plan import Plan, check_size, effort, even_batch, head
 
 if TYPE_CHECKING:
-    from haema.train.callbacks import Callback
+    pass
 
 __all__ = ["MOST_PIXELS", "ImagePlan", "Size", "augmentation_for", "image_plan"]
 
@@ -146,23 +146,13 @@ class ImagePlan(Plan):
     def _rates(self) -> list[float]:
         return [self.lr, self.lr * self.norm_bias_rate]
 
-    def schedule(self, rows: int) -> Callback:
-        from haema.train.schedule import LearningRateSchedule
-
+    def cycle(self) -> dict[str, Any]:
         if self.optimizer != "SGD":
-            return super().schedule(rows)
-        steps = max(2, self.epochs * math.ceil(rows / self.batch_size))
-        return LearningRateSchedule(
-            "OneCycleLR",
-            per="step",
-            max_lr=self._rates(),
-            total_steps=steps,
-            pct_start=PEAK,
-            anneal_strategy="linear",
-            div_factor=1 / FIRST_RATE,
-            final_div_factor=FIRST_RATE / LAST_RATE,
-            cycle_momentum=False,
-        )
+            return super().cycle()
+        return {
+            "max_lr": self._rates(), "pct_start": PEAK, "anneal_strategy": "linear", "div_factor": 1 / FIRST_RATE,
+            "final_div_factor": FIRST_RATE / LAST_RATE, "cycle_momentum": False,
+        }  # fmt: skip
 
     def hyperparameters(self) -> dict[str, Any]:
         own: dict[str, Any] = {"label_smoothing": self.label_smoothing, "average": self.average, "mirrored": self.tta}

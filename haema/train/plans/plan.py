@@ -73,7 +73,11 @@ class Plan:
 
         # two steps or more: a cycle of a single one has no way down
         steps = max(2, self.epochs * math.ceil(rows / self.batch_size))
-        return LearningRateSchedule("OneCycleLR", per="step", max_lr=self.lr, total_steps=steps)
+        return LearningRateSchedule("OneCycleLR", per="step", total_steps=steps, **self.cycle())
+
+    def cycle(self) -> dict[str, Any]:
+        """The options of the cycle, but for its length."""
+        return {"max_lr": self.lr}
 
     def learner(self, model: Any) -> Any:
         """The part of the network that a trainer trains; all of it, unless the data is prepared once beforehand."""

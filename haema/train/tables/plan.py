@@ -100,20 +100,11 @@ class TablePlan(Plan):
     def _rates(self) -> list[float]:
         return [self.lr * kind * gate for kind in (1.0, self.stepwise_rate) for gate in (1.0, GATE_RATE)]
 
-    def schedule(self, rows: int) -> Callback:
-        from haema.train.schedule import LearningRateSchedule
-
-        steps = max(2, self.epochs * math.ceil(rows / self.batch_size))
-        return LearningRateSchedule(
-            "OneCycleLR",
-            per="step",
-            max_lr=self._rates(),
-            total_steps=steps,
-            pct_start=0.1,
-            div_factor=100,
-            final_div_factor=100,
-            cycle_momentum=False,
-        )
+    def cycle(self) -> dict[str, Any]:
+        return {
+            "max_lr": self._rates(), "pct_start": 0.1, "div_factor": 100, "final_div_factor": 100,
+            "cycle_momentum": False,
+        }  # fmt: skip
 
     def callbacks(self) -> list[Callback]:
         patience = math.ceil(max(4, 0.3 * self.epochs))
