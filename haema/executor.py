@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,6 +18,9 @@ import numpy as np
 from haema.ops.core import Op, Spec
 
 Arrays = Sequence[np.ndarray]
+
+LINE = 64
+"""Bytes of a cache line, and of the widest vectors."""
 
 
 class Eager:
@@ -54,9 +58,14 @@ class Eager:
             raise
 
     def fill(self, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """A new array with one value everywhere."""
-        zero = type(value) is int and value == 0  # fresh memory comes zeroed from the operating system
-        return np.zeros(shape, dtype) if zero else np.full(shape, value, dtype)
+        """A new array with one value everywhere, on a boundary of cache lines, so that no vector lies across two."""
+        size = math.prod(shape) * dtype.itemsize
+        memory = np.zeros(size + LINE, np.uint8)  # from the operating system, which gives memory that is zero already
+        start = -memory.__array_interface__["data"][0] % LINE
+        y = memory[start : start + size].view(dtype).reshape(shape)
+        if type(value) is not int or value != 0:
+            y[...] = value
+        return y
 
     def constant(self, value: Any, dtype: np.dtype) -> np.ndarray:
         """``value`` as an array; a number too large for ``dtype`` is infinite."""

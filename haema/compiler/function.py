@@ -44,6 +44,8 @@ def compile(f: Callable[..., Any]) -> Compiled:
     - What only a run can tell (a class label out of range) raises after that step; what the step changed stays.
     - The mode of a module is watched if it is called, or given as an argument; not if ``training`` is merely read.
     - Other changes to Python objects happen only while recording. Change attributes outside.
+    - A function that changes floating-point tensors, as a training step does, takes subnormal numbers (of float32
+      those below 1.2e-38) for zero, because they would slow it down several times. Other functions keep them.
 
     Args:
         f: A function of tensors (and of numbers, texts, or tuples, lists and dicts of them) that returns tensors (or
