@@ -42,6 +42,8 @@ DEEP = 32
 """Operations that are nested in one expression at most; three times as many where values stay in registers."""
 KEEP = 4
 """What it costs to write an element to memory."""
+MANY = 1 << 16
+"""Elements from which on it counts how many bytes each takes."""
 
 
 class Group:
@@ -158,7 +160,45 @@ class Lowering:
             asked[node] = sum(self._visits(r, node, asked, kept) for r in readers[node])
             if node not in kept and cost[node] * asked[node] > size * (cost[node] + KEEP) + asked[node]:
                 kept.add(node)
+        for node in self.nodes:
+            if node.dtype.kind == "b" and node not in kept and self._saves(node, kept, readers):
+                kept.add(node)
         return kept
+
+    def _saves(self, mask: Node, kept: set[Node], readers: dict[Node, list[Node]]) -> bool:
+        """Whether keeping a truth value, of a byte, saves reading again the numbers that it is computed from.
+
+        Such is the mask of a ReLU, which is all that its gradient needs.
+        """
+        size = math.prod(mask.shape)
+        large = {x for x in self._sources(mask, kept) if x.op is not None and math.prod(x.shape) >= size}
+        if size < MANY or not large:
+            return False
+        bytes = sum(x.dtype.itemsize for x in large)
+        saved = -1
+        stack, seen = [*readers[mask]], set[Node]()
+        while stack:
+            r = stack.pop()
+            if r in seen:
+                continue
+            seen.add(r)
+            if r not in kept:
+                stack += readers[r]
+            elif math.prod(r.shape) * 4 >= size and not large <= self._sources(r, kept | {mask}):
+                saved += bytes - 1
+        return saved > 0
+
+    def _sources(self, node: Node, kept: set[Node]) -> set[Node]:
+        """The kept nodes that the expression of ``node`` reads."""
+        found, stack, seen = set[Node](), [*node.inputs], set[Node]()
+        while stack:
+            x = stack.pop()
+            if x in kept:
+                found.add(x)
+            elif x not in seen:
+                seen.add(x)
+                stack += x.inputs
+        return found
 
     def _visits(self, reader: Node, node: Node, asked: dict[Node, float], kept: set[Node]) -> float:
         """How often ``reader`` asks for an element of ``node``."""

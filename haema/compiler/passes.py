@@ -258,8 +258,12 @@ def _sliced(x: Node, ranges: tuple[tuple[int, int, int], ...], r: Rebuild) -> No
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-PARTS = 32
+PARTS = 512
 """Into how many parts a long sum is divided, at most."""
+ENOUGH = 32
+"""Parts from which on the outermost axis is the best."""
+SHORT = 64
+"""Terms of a part, at least."""
 LONG = 4096
 """Terms from which on a sum with few results is divided."""
 FEW = 512
@@ -282,9 +286,13 @@ def divide(graph: Graph) -> Graph:
     return Rebuild().run(graph, change)
 
 
-def _parts(n: int) -> int:
-    """The largest number of parts that divides n evenly, at most PARTS."""
-    return max(p for p in range(1, PARTS + 1) if n % p == 0)
+def _parts(n: int, terms: int) -> int:
+    """The largest number of parts that divides an axis of n evenly, if ``terms`` in all are summed.
+
+    Where the axis is the batch, each image is a part, and what is done image by image can be done at once.
+    """
+    most = max(1, min(PARTS, terms // SHORT))
+    return max(p for p in range(1, most + 1) if n % p == 0)
 
 
 def _divided_sum(node: Node, r: Rebuild) -> Node | None:
@@ -292,8 +300,9 @@ def _divided_sum(node: Node, r: Rebuild) -> Node | None:
     axes, n = node.params["axes"], math.prod(node.shape)
     if n > FEW or math.prod(x.shape) < LONG * max(n, 1) or not axes:
         return None
-    axis = max(axes, key=lambda a: (_parts(x.shape[a]), -a))
-    p = _parts(x.shape[axis])
+    terms = math.prod(x.shape[a] for a in axes)
+    axis = max(axes, key=lambda a: (min(_parts(x.shape[a], terms), ENOUGH), -a))
+    p = _parts(x.shape[axis], terms)
     if p < 4:
         return None
     cut = r.make(ops.reshape, x, shape=(*x.shape[:axis], p, x.shape[axis] // p, *x.shape[axis + 1 :]))
@@ -309,10 +318,11 @@ def _divided_contract(node: Node, r: Rebuild) -> Node | None:
     sizes = dict(zip(lx + lw, x.shape + w.shape, strict=True))
     summed = [c for c in dict.fromkeys(lx) if c not in out]
     n = math.prod(node.shape)
-    if not summed or n > FEW or math.prod(sizes[c] for c in summed) < LONG:
+    terms = math.prod(sizes[c] for c in summed)
+    if not summed or n > FEW or terms < LONG:
         return None
-    label = max(summed, key=lambda c: _parts(sizes[c]))
-    p = _parts(sizes[label])
+    label = max(summed, key=lambda c: min(_parts(sizes[c], terms), ENOUGH))
+    p = _parts(sizes[label], terms)
     if p < 4:
         return None
     new = next(c for c in _LETTERS if c not in lx + lw + out)

@@ -13,15 +13,17 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from haema.compiler import layout, lower, schedule
+from haema.compiler import fuse, layout, lower, schedule
 from haema.compiler import nest as nests
 from haema.compiler import passes as graph_passes
 from haema.compiler.builder import Builder, Module, Value, const
 from haema.compiler.emit import emit
+from haema.compiler.fuse import Group
 from haema.compiler.graph import Graph
 from haema.compiler.graph import verify as verify_graph
 from haema.compiler.nest import Buffer, Nest
 from haema.compiler.target import Target, machine
+from haema.compiler.tiling import Plan
 
 ALIGN = 64
 FINISHED = 16
@@ -45,6 +47,7 @@ class Program:
         arena: Bytes of memory for temporaries.
         text: LLVM IR.
         tasks: Tasks per nest.
+        groups: Nests that share their outermost loop.
         parallel: Whether any nest is shared by threads.
     """
 
@@ -55,6 +58,7 @@ class Program:
     offsets: dict[Buffer, int]
     text: str
     tasks: list[int]
+    groups: list[Group]
     parallel: bool
 
 
@@ -81,19 +85,21 @@ def build(graph: Graph, target: Target, check: bool = False) -> Program:
     if check:
         for nest in loops:
             nests.verify(nest)
+    loops, groups = fuse.Fusing(loops, target).groups(loops)
     module = Module()
     tasks = []
     for k, nest in enumerate(loops):
-        nest.plan = schedule.plan(nest, target)
+        if not isinstance(nest.plan, Plan):
+            nest.plan = schedule.plan(nest, target)
         tasks.append(emit(module, nest, f"nest{k}") if all(a.size for a in nest.axes) else 0)
     used = dict.fromkeys(b for nest in loops for b in nest.buffers())
     given = [lowering.buffer(n) for n in graph.inputs if n in lowering.buffers]
     given += [b for b in used if b.kind in ("state", "constant")]
     given += outputs
-    offsets, arena = _arena(loops)
+    offsets, arena = _arena(loops, groups)
     learns = any(s.array is not None and s.array.dtype.kind == "f" for s in graph.writes)
-    shared = _drive(module, loops, tasks, given, offsets, target.triple if learns else "")
-    return Program(graph, loops, given, arena, offsets, module.text(), tasks, shared)
+    shared = _drive(module, loops, tasks, groups, given, offsets, target.triple if learns else "")
+    return Program(graph, loops, given, arena, offsets, module.text(), tasks, groups, shared)
 
 
 def _room(b: Buffer) -> int:
@@ -101,15 +107,20 @@ def _room(b: Buffer) -> int:
     return -(-(b.nbytes + ALIGN) // ALIGN) * ALIGN
 
 
-def _arena(loops: list[Nest]) -> tuple[dict[Buffer, int], int]:
-    """Where each temporary lies: first fit among those that live at the same time."""
+def _arena(loops: list[Nest], groups: list[Group]) -> tuple[dict[Buffer, int], int]:
+    """Where each temporary lies: first fit among those that live at the same time.
+
+    Fused nests run at the same time.
+    """
     first: dict[Buffer, int] = {}
     last: dict[Buffer, int] = {}
+    span = {k: (g.first, g.stop - 1) for g in groups for k in range(g.first, g.stop)}
     for k, nest in enumerate(loops):
+        start, end = span.get(k, (k, k))
         for b in nest.buffers():
             if b.kind == "temporary":
-                first.setdefault(b, k)
-                last[b] = k
+                first.setdefault(b, start)
+                last[b] = end
     offsets: dict[Buffer, int] = {}
     top = 0
     for b in sorted(first, key=lambda b: (-b.nbytes, first[b])):
@@ -154,7 +165,13 @@ def work(nest: Nest) -> float:
 
 
 def _drive(
-    module: Module, loops: list[Nest], tasks: list[int], given: list[Buffer], offsets: dict[Buffer, int], flush: str
+    module: Module,
+    loops: list[Nest],
+    tasks: list[int],
+    groups: list[Group],
+    given: list[Buffer],
+    offsets: dict[Buffer, int],
+    flush: str,
 ) -> bool:
     """The function that runs all nests, step after step; on a machine ``flush``, if named, without subnormals."""
     _barrier(module)
@@ -183,29 +200,54 @@ def _drive(
             b.do("meet", sync, threads)
             open_nests.clear()
 
-        for k, nest in enumerate(loops):
-            if not tasks[k]:
+        def pointers(nest: Nest) -> list[Value]:
+            return [
+                moved[place[x]] if x in place else b.at(bases[-1][0], offsets[x], "i8") for x in nest.buffers()
+            ]  # fmt: skip
+
+        def share(n: int) -> tuple[Value, Value]:
+            low = b.op("udiv", b.op("mul", thread, const("i64", n)), threads)
+            return low, b.op("udiv", b.op("mul", b.op("add", thread, const("i64", 1)), const("i64", n)), threads)
+
+        def together(group: Group, low: Value, high: Value) -> None:
+            each = const("i64", group.each)
+            with b.loop(low, high, group.each) as turn:
+                end = b.op("add", turn.index, each)
+                stop = b.select(b.compare("icmp slt", end, high), end, high)
+                back = b.op("sub", low, turn.index)
+                for k in range(group.first, group.stop):
+                    at = pointers(loops[k])
+                    for i, buffer in enumerate(loops[k].buffers()):
+                        if buffer in group.local:  # where the thread's first unit would lie
+                            at[i] = b.at(at[i], b.op("mul", back, const("i64", group.local[buffer])), "i8")
+                    factor = const("i64", tasks[k] // group.units)
+                    b.do(f"nest{k}", *at, fault, b.op("mul", turn.index, factor), b.op("mul", stop, factor))
+
+        starts = {g.first: g for g in groups}
+        k = 0
+        while k < len(loops):
+            group = starts.get(k)
+            first, k = k, k + 1 if group is None else group.stop
+            todo = [n for n, count in zip(loops[first:k], tasks[first:k], strict=True) if count]
+            if not todo:
                 continue
-            shared = tasks[k] > 1 and work(nest) > SMALL
+            n = tasks[first] if group is None else group.units
+            shared = n > 1 and sum(map(work, todo)) > SMALL
             parallel |= shared
             # what one thread does alone needs no meeting between
-            if any((shared or s) and _conflict(n, nest, offsets) for n, s in open_nests):
+            if any((shared or s) and _conflict(o, nest, offsets) for o, s in open_nests for nest in todo):
                 meet()
-            open_nests.append((nest, shared))
-            pointers = []
-            for buffer in nest.buffers():
-                if buffer in place:
-                    pointers.append(moved[place[buffer]])
-                else:
-                    pointers.append(b.at(bases[-1][0], offsets[buffer], "i8"))
-            n = const("i64", tasks[k])
-            if shared:
-                low = b.op("udiv", b.op("mul", thread, n), threads)
-                high = b.op("udiv", b.op("mul", b.op("add", thread, const("i64", 1)), n), threads)
-                b.do(f"nest{k}", *pointers, fault, low, high)
+            open_nests += [(nest, shared) for nest in todo]
+            if shared and group is not None:
+                together(group, *share(n))
+            elif shared:
+                b.do(f"nest{first}", *pointers(todo[0]), fault, *share(n))
             else:
                 with b.when(b.compare("icmp eq", thread, const("i64", 0))):
-                    b.do(f"nest{k}", *pointers, fault, const("i64", 0), n)
+                    if group is not None:
+                        together(group, const("i64", 0), const("i64", n))
+                    else:
+                        b.do(f"nest{first}", *pointers(todo[0]), fault, const("i64", 0), const("i64", n))
         if parallel:
             meet()
     with b.when(b.compare("icmp eq", thread, const("i64", 0))):

@@ -18,6 +18,7 @@ import numpy as np
 from haema.compiler import graph as graphs
 from haema.compiler import nest as nests
 from haema.compiler import program
+from haema.compiler.fuse import Group
 from haema.compiler.graph import Node
 from haema.compiler.index import Axis
 from haema.compiler.measure import Stopwatch, bandwidth, median, peak
@@ -263,9 +264,24 @@ def nest_text(p: Program, k: int) -> list[str]:
     line = source_of(p, nest)
     lines = _fold(f"[{k}] {computes(nest)}" + (f"   for {line}" if line else ""))
     lines += _fold(nests.show(nest), "    ")
-    for aspect, words in [*schedule_of(nest, p.tasks[k]), ("work", _work(nest))]:
+    schedule = schedule_of(nest, p.tasks[k])
+    for group in p.groups:
+        if group.first <= k < group.stop:
+            schedule[-1] = "fused", _fused(p, group, k)
+    for aspect, words in [*schedule, ("work", _work(nest))]:
         lines += _fold(f"{aspect + ':':9}{words}", "    ")
     return lines
+
+
+def _fused(p: Program, group: Group, k: int) -> str:
+    """What a nest has in common with those that share its outermost loop."""
+    axis, each = group.axes[k - group.first], group.each * group.axes[k - group.first].size // group.units
+    text = (
+        f"with all nests from {group.first} to {group.stop - 1}, {each} step{'s' * (each > 1)} of {axis} at a time, so "
+        f"that what one hands on is still in the cache when the next needs it; threads share {group.units} units of it"
+    )
+    passing = [s.buffer.name for s in p.nests[k].stores if s.buffer in group.local]
+    return text + (f"; of {', '.join(passing)} only what is at hand is kept" if passing else "")
 
 
 def _work(nest: Nest) -> str:

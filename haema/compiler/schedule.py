@@ -14,8 +14,14 @@ UNROLL = 4
 """Axes up to this size whose positions decide tests are unrolled, so that the tests are decided beforehand."""
 
 
-def plan(nest: Nest, target: Target) -> Plan:
-    """The schedule of a nest whose buffers all have a layout."""
+def plan(nest: Nest, target: Target, lead: Axis | None = None) -> Plan:
+    """The schedule of a nest whose buffers all have a layout.
+
+    Args:
+        nest: Where it is a contraction, its vector axis is chosen.
+        target: The CPU.
+        lead: An axis that must be the outermost loop, and all that threads share.
+    """
     accesses: list[Load | Store] = [*nest.loads(), *nest.stores]
     flat = {id(x): x.buffer.offset(x.index) for x in accesses}
     flat |= {id(e): e.index for e in words(nest)}
@@ -26,19 +32,21 @@ def plan(nest: Nest, target: Target) -> Plan:
     axes = [a for a in nest.axes if not (scan and a in inner)]
     contract = isinstance(nest.plan, tuple)
     fixed = {nest.plan[0]} if contract else set(inner) if scan else set()
+    if lead is not None:
+        fixed = {*fixed, lead}
     axes, inner = _coalesce(nest, axes, inner, flat, fixed)
     if contract:
-        return contraction(nest, axes, inner, flat, target)
+        return contraction(nest, axes, inner, flat, target, lead)
     itemsize = max((s.expr.dtype.itemsize for s in nest.stores), default=4)
     if nest.core is not None:
         itemsize = max(itemsize, nest.core.dtype.itemsize)
     lanes = target.lanes(min(max(itemsize, 4), 8))
     kind = nest.core.kind if nest.core is not None else ""
-    candidates = axes + (inner if kind in ("sum", "max", "min", "contract") else [])
+    candidates = [a for a in axes if a is not lead] + (inner if kind in ("sum", "max", "min", "contract") else [])
     v = _best_flat(nest, candidates, inner, accesses, flat, lanes)
     outer = [a for a in axes if a is not v]
-    lead = flat[id(nest.stores[0])]
-    outer.sort(key=lambda a: -abs(lead.terms.get(a, 0)))
+    stored = flat[id(nest.stores[0])]
+    outer.sort(key=lambda a: (a is not lead, -abs(stored.terms.get(a, 0))))
     tested = {
         a
         for e in nest.expressions()
@@ -54,7 +62,10 @@ def plan(nest: Nest, target: Target) -> Plan:
     if kind != "scan" and not kind.startswith("arg"):
         inner.sort(key=lambda a: -max((abs(i.terms.get(a, 0)) for i in flat.values()), default=0))
     result = Plan(v, lanes if v is not None else 1, outer, inner, flat)
-    _share(nest, result, [a for a in outer if not (a in tested and a.size <= UNROLL)])
+    if lead is not None:
+        result.tasks = 1
+    else:
+        _share(nest, result, [a for a in outer if not (a in tested and a.size <= UNROLL)])
     return result
 
 

@@ -150,8 +150,13 @@ def tile_of(rows: list[tuple[int, int]], vectors: int, target: Target, width: in
     return best[1:]
 
 
-def contraction(nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int, Index], target: Target) -> Plan:
-    """The schedule of a contraction whose vector axis is chosen: ``nest.plan`` is (axis, factor loaded as vectors)."""
+def contraction(
+    nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int, Index], target: Target, lead: Axis | None
+) -> Plan:
+    """The schedule of a contraction whose vector axis is chosen: ``nest.plan`` is (axis, factor loaded as vectors).
+
+    ``lead``, if any, is its outermost loop.
+    """
     v, b = nest.plan
     core = nest.core
     assert core is not None
@@ -160,20 +165,18 @@ def contraction(nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int,
     assert isinstance(broad, Load)
     assert isinstance(loaded, Load)
     a_at, b_at = flat[id(broad)], flat[id(loaded)]
-    rows = [x for x in axes if x is not v and x in a_at.terms and x not in b_at.terms]
+    rows = [x for x in axes if x is not v and x is not lead and x in a_at.terms and x not in b_at.terms]
     steps = [(x.size, abs(a_at.terms[x])) for x in rows]
     which, mr, nv = tile_of(steps, math.ceil(v.size / lanes), target, loaded.buffer.panel // lanes)
     row = None if which is None else rows[which]
     outer = [x for x in axes if x is not v and x is not row]
-    lead = flat[id(nest.stores[0])]
-    outer = _outwards(outer, lead)
     inner.sort(key=lambda x: -(abs(a_at.terms.get(x, 0)) + abs(b_at.terms.get(x, 0)) * 0.001))
     best: tuple[float, Plan] | None = None
     for blocks, within, places in _cuts(nest, v, inner, flat):
         plan = Plan(
             v, lanes, outer, within, places, kind="contraction", row=row, tile=(mr, nv), second=b, blocks=blocks,
         )  # fmt: skip
-        cost = _arranged(nest, plan)
+        cost = _arranged(nest, plan, lead)
         if best is None or cost < 0.98 * best[0]:
             best = cost, plan
     assert best is not None
@@ -227,29 +230,34 @@ def _outwards(axes: list[Axis], at: Index) -> list[Axis]:
     return sorted(axes, key=lambda x: -abs(at.terms.get(x, 0)))
 
 
-def _arranged(nest: Nest, p: Plan) -> float:
+def _arranged(nest: Nest, p: Plan, lead: Axis | None) -> float:
     """Give a plan the order of its loops in which the caches must fetch the least; cycles spent waiting for them.
 
     The result is gone through in the order in which it lies, the tiles of rows innermost or in their place, so that
-    neighbours share lines of the cache; the tiles of columns stand outside of them, where that is best.
+    neighbours share lines of the cache; the tiles of columns stand outside of them, where that is best. Around all of
+    them goes ``lead``, if there is such.
     """
     touches = _touches(nest, p)
-    lead = p.flat[id(nest.stores[0])]
-    inside: list[Loop] = [*_outwards(p.outer, lead), ROWS]
-    apart: list[Loop] = [ROWS if x is p.row else x for x in _outwards([*p.outer, p.row], lead)] if p.row else inside
+    stored = p.flat[id(nest.stores[0])]
+    first: list[Loop] = [] if lead is None else [lead]
+    outer = [x for x in p.outer if x is not lead]
+    inside: list[Loop] = [*first, *_outwards(outer, stored), ROWS]
+    apart = inside
+    if p.row is not None:
+        apart = [*first, *(ROWS if x is p.row else x for x in _outwards([*outer, p.row], stored))]
     turns = {x: p.turns(x) for x in (*inside, COLUMNS)}
     within: dict[Loop, int] = {a: a.size for a in p.inner}
     within |= {"lanes": p.lanes * p.tile[1], "tile rows": p.tile[0]}
     work = math.prod(turns.values()) * math.prod(within.values()) / (2 * p.lanes)
     best: tuple[float, list[Loop]] = (math.inf, [])
-    for loops, k in ((x, k) for x in (inside, apart) for k in range(x.index(ROWS), -1, -1)):
+    for loops, k in ((x, k) for x in (inside, apart) for k in range(x.index(ROWS), len(first) - 1, -1)):
         tried: list[Loop] = [*loops[:k], COLUMNS, *loops[k:]]
         fetched = _fetched(tried, touches, turns, within)
         cost = max(fetched - HIDDEN * work, 0.0) + 0.02 * fetched
         if cost < 0.98 * best[0]:
             best = cost, tried
     p.order = best[1]
-    p.shared = _shared(p)
+    p.shared = (0, 1) if lead is not None else _shared(p)
     if not p.blocks:
         return best[0]
     (store,) = nest.stores

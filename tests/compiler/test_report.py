@@ -170,7 +170,7 @@ def test_what_profile_and_explain_refuse_in_one_sentence():
         (lambda x, w: x @ w, [(64, 9000), (9000, 40)], ["threads: share "]),
         (lambda x: x.cumsum(0), [(5, 8)], ["scan -> ", "one thread"]),
         (lambda x: hm.cat([x, 2 * x]), [(5, 7)], ["copy x", "vector:  ", "the other lanes are masked"]),
-        (lambda x: x.sum(), [(300, 1000)], ["a partial result in each lane", "share 30 tasks: i:30"]),
+        (lambda x: x.sum(), [(300, 1000)], ["a partial result in each lane", "share 300 tasks: i:300"]),
         (lambda x: x + 1, [(0, 3)], ["nothing to do", "0 B written"]),
         (lambda x: x.sum(0), [(3000, 100)], [" tasks: the vectors"]),
         (lambda x: F.embedding(hm.tensor([0, 2, 2]), x.square()), [(5, 8)], ["[<c"]),
