@@ -12,20 +12,29 @@ of every buffer that they hand on, into as many units. For a dimension of D elem
     c a + rest        with 0 <= rest < c  and  c A = D
 
 the elements of a unit of the buffer are touched in the same unit of the loop, and in no other.
+
+A sum over the batch, such as the gradient of a kernel, takes part too. It is added up in a few parts, each over
+neighbouring units that one thread takes, and the parts are summed behind the loop: always in the same order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from haema.compiler import schedule
 from haema.compiler.index import Axis, Index
-from haema.compiler.nest import Buffer, Load, Nest, Store
+from haema.compiler.nest import Acc, Buffer, Core, Load, Nest, Number, Store
 from haema.compiler.target import Target
 from haema.compiler.tiling import CACHE, LINE, Plan
 
 FEWEST = 8
 """Units that a fused loop has at least, so that threads can share it."""
+PARTS = 16
+"""Parts in which a sum over all units is added up, at most."""
+CHEAP = 4
+"""How many times as much as all parts together the operands of such a sum must be, at least."""
 WORSE = 0.8
 """Of its register tile a contraction may lose so much, at most, to be fused."""
 
@@ -37,6 +46,7 @@ class Group:
     Attributes:
         first, stop: They are nests[first:stop] of the program.
         units: Into how many independent parts the loop can be cut.
+        grain: A thread takes a multiple of so many.
         each: How many units are one turn.
         axes: The axis of each nest that is the common loop.
         local: Temporaries of which all units may lie in one place, and the bytes from unit to unit.
@@ -45,6 +55,7 @@ class Group:
     first: int
     stop: int
     units: int
+    grain: int
     each: int
     axes: list[Axis]
     local: dict[Buffer, int]
@@ -65,29 +76,43 @@ class _Growing:
     """A group while it is looked for.
 
     Attributes:
-        units: See `Group`.
+        units, grain: See `Group`.
         members: Nests, and for each the axis.
         dims: For each buffer written by a member the dimension that is cut; None if there is no such.
     """
 
     units: int
+    grain: int = 1
     members: dict[Nest, Axis] = field(default_factory=dict)
     dims: dict[Buffer, int | None] = field(default_factory=dict)
     read: set[Buffer] = field(default_factory=set)
-    handed: set[Buffer] = field(default_factory=set)
+    handed: dict[Buffer, None] = field(default_factory=dict)
 
     def axis_for(self, nest: Nest) -> Axis | None:
         """The axis along which a nest can join, if any; one that has nothing to do with the others does not."""
         if any(s.buffer in self.read and s.buffer not in self.dims for s in nest.stores):
             return None
+        return self._axis(nest, _free(nest))
+
+    def _axis(self, nest: Nest, axes: list[Axis]) -> Axis | None:
         accesses: list[Load | Store] = [*nest.loads(), *nest.stores]
         known = [x for x in accesses if x.buffer in self.dims]
-        if not known:
+        fitting = (a for a in axes if a.size % self.units == 0 and all(self._fits(x, a) for x in known))
+        return next(fitting, None) if known else None
+
+    def parts_for(self, nest: Nest) -> Parts | None:
+        """A contraction that sums over all units, added up in parts; None if it is none, or if that costs too much."""
+        if not isinstance(nest.plan, tuple) or nest.core is None or nest.core.kind != "contract":
             return None
-        for axis in _free(nest):
-            if axis.size % self.units == 0 and all(self._fits(x, axis) for x in known):
-                return axis
-        return None
+        (store, *more) = nest.stores
+        axis = self._axis(nest, nest.core.axes)
+        if axis is None or more or not isinstance(store.expr, Acc) or store.buffer in self.read | {*self.dims}:
+            return None
+        parts = max(p for p in range(1, PARTS + 1) if self.units % p == 0)
+        size = sum(x.buffer.size for x in nest.loads())
+        if parts < FEWEST or parts * store.buffer.size * CHEAP > size or self.grain not in (1, self.units // parts):
+            return None
+        return in_parts(nest, axis, parts)
 
     def _fits(self, x: Load | Store, axis: Axis) -> bool:
         dim = self.dims[x.buffer]
@@ -95,7 +120,7 @@ class _Growing:
 
     def join(self, nest: Nest, axis: Axis) -> None:
         """Take a nest in."""
-        self.handed |= {x.buffer for x in nest.loads() if x.buffer in self.dims}
+        self.handed |= dict.fromkeys(x.buffer for x in nest.loads() if x.buffer in self.dims)
         self.read |= {x.buffer for x in nest.loads()}
         self.members[nest] = axis
         for s in nest.stores:
@@ -110,14 +135,50 @@ class _Growing:
         return sum(b.nbytes for b in self.handed)
 
 
+class Parts(NamedTuple):
+    """A sum over the batch in parts: what to run before the fused loop, in it, and behind it."""
+
+    clear: Nest
+    add: Nest
+    combine: Nest
+    axis: Axis
+    number: int
+
+
+def in_parts(nest: Nest, axis: Axis, number: int) -> Parts:
+    """sum_n x[n] as  p = 0,  p[n // (N / number)] += x[n]  for each n,  sum_k p[k]."""
+    assert nest.core is not None
+    (store,) = nest.stores
+    out, core = store.buffer, nest.core
+    sums = Buffer(out.name + "p", (number, *out.shape), out.dtype, "temporary", out.node)
+    assert out.strides is not None
+    strides = out.strides
+    sums.arrange((0, *(1 + d for d in sorted(range(len(strides)), key=lambda d: -strides[d]))))
+    over = [Axis(f"i{d}", n) for d, n in enumerate(sums.shape)]
+    clear = Store(sums, tuple(Index.of(a) for a in over), Number(out.dtype.type(0), out.dtype))
+    one = Core("contract", [a for a in core.axes if a is not axis], core.args, core.dtype)
+    part = Index.of(axis) // (axis.size // number)
+    add = Nest([axis, *nest.axes], one, [Store(sums, (part, *store.index), Acc(one), add=True)])
+    add.plan = nest.plan
+    which = Axis("part", number)
+    all_parts = Core("sum", [which], (Load(sums, (Index.of(which), *store.index)),), core.dtype)
+    combine = Nest(nest.axes, all_parts, [Store(out, store.index, Acc(all_parts))])
+    return Parts(Nest([a for a in over if a.size != 1], None, [clear]), add, combine, axis, number)
+
+
 class Fusing:
     """Looks for groups."""
 
     def __init__(self, nests: list[Nest], target: Target) -> None:
         self.target = target
-        self.reads = {n: {x.buffer for x in n.loads()} for n in nests}
-        self.writes = {n: {s.buffer for s in n.stores} for n in nests}
+        self.reads: dict[Nest, set[Buffer]] = {}
+        self.writes: dict[Nest, set[Buffer]] = {}
+        self._know(nests)
         self._plans: dict[tuple[Nest, Axis], Plan | None] = {}
+
+    def _know(self, nests: Iterable[Nest]) -> None:
+        for n in nests:
+            self.reads[n], self.writes[n] = {x.buffer for x in n.loads()}, {s.buffer for s in n.stores}
 
     def groups(self, nests: list[Nest]) -> tuple[list[Nest], list[Group]]:
         """The nests in an order in which those to be fused follow each other, and the groups."""
@@ -130,43 +191,54 @@ class Fusing:
                 result.append(rest[0])
                 rest = rest[1:]
                 continue
-            grown, before = found
-            result += [n for n in rest if n in before]
-            members = [n for n in rest if n in grown.members]
-            rest = [n for n in rest if n not in grown.members and n not in before]
-            groups.append(self._group(grown, members, len(result), rest))
-            result += members
+            grown, before, behind = found
+            result += before
+            groups.append(self._group(grown, len(result), behind))
+            result += grown.members
+            rest = behind
         return result, groups
 
-    def _from(self, nests: list[Nest]) -> tuple[_Growing, set[Nest]] | None:
-        """A group that begins with the first nest, and what must run before it, if one is worth it."""
+    def _from(self, nests: list[Nest]) -> tuple[_Growing, list[Nest], list[Nest]] | None:
+        """A group that begins with the first nest, and the nests before and behind it, if it is worth it."""
         start = nests[0]
         axis = _outermost(start)
         if axis is None or axis.size < FEWEST or self._plan(start, axis) is None:
             return None
         grown = _Growing(axis.size)
         grown.join(start, axis)
-        before: set[Nest] = set()
-        free: list[Nest] = []  # could run before the group as well as behind it
-        later: list[Nest] = []
+        clears: list[Nest] = []
+        before: list[Nest] = []
+        behind: list[Nest] = []
+        free: set[Nest] = set()  # those behind that could run before the group as well
+        bound: set[Nest] = set()  # all others
         for nest in nests[1:]:
-            if self._conflict(nest, later):
-                later.append(nest)
-                continue
-            joins = grown.axis_for(nest)
-            if joins is not None and self._plan(nest, joins) is not None:
-                for other in reversed(list(free)):
-                    if self._conflict(nest, [other]) or self._conflict(other, before):
+            member, joins, parts = nest, None, None
+            if not self._conflict(nest, bound):
+                joins = grown.axis_for(nest)
+                parts = grown.parts_for(nest) if joins is None else None
+            if parts is not None:
+                self._know(parts[:3])
+                member, joins = parts.add, parts.axis
+            if joins is not None and self._plan(member, joins) is not None:
+                for other in [n for n in reversed(behind) if n in free]:
+                    if self._conflict(member, [other]) or self._conflict(other, before):
                         free.remove(other)
-                        before.add(other)
-                grown.join(nest, joins)
-            elif self._conflict(nest, grown.members):
-                later.append(nest)
-            else:
-                free.append(nest)
-        return (grown, before) if len(grown.members) > 1 and grown.weight >= CACHE else None
+                        behind.remove(other)
+                        before.insert(0, other)
+                grown.join(member, joins)
+                if parts is not None:
+                    grown.grain = grown.units // parts.number
+                    clears.append(parts.clear)
+                    behind.append(parts.combine)
+                    bound.add(parts.combine)
+                continue
+            behind.append(nest)
+            (bound if self._conflict(nest, bound) or self._conflict(nest, grown.members) else free).add(nest)
+        if len(grown.members) == 1 or grown.weight < CACHE:
+            return None
+        return grown, [*clears, *before], behind
 
-    def _conflict(self, nest: Nest, others: dict[Nest, Axis] | list[Nest] | set[Nest]) -> bool:
+    def _conflict(self, nest: Nest, others: Iterable[Nest]) -> bool:
         """Whether a nest and one of the others must keep their order."""
         reads, writes = self.reads[nest], self.writes[nest]
         return any(reads & self.writes[o] or writes & (self.writes[o] | self.reads[o]) for o in others)
@@ -192,21 +264,30 @@ class Fusing:
             return None
         return bound
 
-    def _group(self, grown: _Growing, members: list[Nest], first: int, rest: list[Nest]) -> Group:
-        later = {b for n in rest for b in (*self.reads[n], *self.writes[n])}
+    def _group(self, grown: _Growing, first: int, behind: list[Nest]) -> Group:
+        members = list(grown.members)
+        later = {b for n in behind for b in (*self.reads[n], *self.writes[n])}
         units, local, near = grown.units, {}, 0
+        moved: set[Buffer] = set()
         for b in grown.handed:
             dim = grown.dims[b]
             assert dim is not None
             assert b.strides is not None
-            step = b.strides[dim] * (b.shape[dim] // units)
             near += b.nbytes // units
-            if b.kind == "temporary" and b not in later and b.strides[dim] == max(b.strides):
-                local[b] = step * b.dtype.itemsize
-        for n in members:
-            n.plan = self._plans[n, grown.members[n]]
+            if b.kind != "temporary" or b.fixed or b in later:
+                continue
+            if b.strides[dim] != max(b.strides):
+                strides = b.strides
+                b.arrange((dim, *sorted({*range(len(strides))} - {dim}, key=lambda d: -strides[d])))
+                moved.add(b)
+            local[b] = b.strides[dim] * (b.shape[dim] // units) * b.dtype.itemsize
+        for n, axis in grown.members.items():
+            if moved.isdisjoint(n.buffers()):
+                n.plan = self._plans[n, axis]
+            else:
+                n.plan = schedule.plan(n, self.target, axis)
         each = max(1, min(CACHE // max(near, 1), units // FEWEST))
-        return Group(first, first + len(members), units, each, [grown.members[n] for n in members], local)
+        return Group(first, first + len(members), units, grown.grain, each, [grown.members[n] for n in members], local)
 
 
 def _outermost(nest: Nest) -> Axis | None:

@@ -205,9 +205,12 @@ def _drive(
                 moved[place[x]] if x in place else b.at(bases[-1][0], offsets[x], "i8") for x in nest.buffers()
             ]  # fmt: skip
 
-        def share(n: int) -> tuple[Value, Value]:
-            low = b.op("udiv", b.op("mul", thread, const("i64", n)), threads)
-            return low, b.op("udiv", b.op("mul", b.op("add", thread, const("i64", 1)), const("i64", n)), threads)
+        def share(n: int, grain: int = 1) -> tuple[Value, Value]:
+            low, high = (
+                b.op("udiv", b.op("mul", k, const("i64", n // grain)), threads)
+                for k in (thread, b.op("add", thread, const("i64", 1)))
+            )
+            return b.op("mul", low, const("i64", grain)), b.op("mul", high, const("i64", grain))
 
         def together(group: Group, low: Value, high: Value) -> None:
             each = const("i64", group.each)
@@ -239,7 +242,7 @@ def _drive(
                 meet()
             open_nests += [(nest, shared) for nest in todo]
             if shared and group is not None:
-                together(group, *share(n))
+                together(group, *share(n, group.grain))
             elif shared:
                 b.do(f"nest{first}", *pointers(todo[0]), fault, *share(n))
             else:

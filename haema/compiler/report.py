@@ -276,9 +276,10 @@ def nest_text(p: Program, k: int) -> list[str]:
 def _fused(p: Program, group: Group, k: int) -> str:
     """What a nest has in common with those that share its outermost loop."""
     axis, each = group.axes[k - group.first], group.each * group.axes[k - group.first].size // group.units
+    shared = group.units // group.grain
     text = (
         f"with all nests from {group.first} to {group.stop - 1}, {each} step{'s' * (each > 1)} of {axis} at a time, so "
-        f"that what one hands on is still in the cache when the next needs it; threads share {group.units} units of it"
+        f"that what one hands on is still in the cache when the next needs it; threads share {shared} units of it"
     )
     passing = [s.buffer.name for s in p.nests[k].stores if s.buffer in group.local]
     return text + (f"; of {', '.join(passing)} only what is at hand is kept" if passing else "")
