@@ -59,6 +59,8 @@ class Eager:
 
     def fill(self, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """A new array with one value everywhere, on a boundary of cache lines, so that no vector lies across two."""
+        if min(shape, default=0) < 0:
+            raise ValueError("negative dimensions are not allowed")
         size = math.prod(shape) * dtype.itemsize
         memory = np.zeros(size + LINE, np.uint8)  # from the operating system, which gives memory that is zero already
         start = -memory.__array_interface__["data"][0] % LINE
