@@ -32,8 +32,8 @@ FLUSH_X86 = 0x8040
 """Bits of x86's register MXCSR: subnormal results are zero, subnormal operands too."""
 FLUSH_ARM = 1 << 24
 """The bit of aarch64's register FPCR for both."""
-SMALL = 100_000
-"""Work (roughly cycles, some 30 us) up to which a nest is left to one thread: what another core wrote comes slowly."""
+SMALL = 50_000
+"""Work (roughly cycles, some 15 us) up to which a nest is left to one thread: what another core wrote comes slowly."""
 
 
 @dataclass
