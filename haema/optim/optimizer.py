@@ -59,11 +59,16 @@ def one_minus_power(beta: Number, t: Tensor) -> Tensor:
     return -(t * (math.log(beta) if beta > 0 else -math.inf)).expm1()
 
 
+FRACTIONS = (float, tuple)
+"""Types of options that are numbers, and of pairs of such."""
+
+
 class Group(dict[str, Any]):
     """A parameter group: a dict whose changes compiled steps notice."""
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if key != "lr":  # which a compiled step reads anew each time
+        # fractions, lr always, are what a compiled step reads anew each time
+        if key != "lr" and not (type(value) in FRACTIONS and type(self.get(key)) in FRACTIONS):
             executor.changes.settings += 1
         super().__setitem__(key, value)
 
