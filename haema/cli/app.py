@@ -105,7 +105,8 @@ def train(
     validation: Annotated[
         float | None,
         typer.Option(
-            metavar="X", help="Share of the rows to validate with. [dim]Default: 0.1; tables use folds.[/dim]"
+            metavar="X",
+            help="Share of the rows to validate with. [dim]Default: 0.1, at most 2,500 rows; tables use folds.[/dim]",
         ),
     ] = None,
     out: Annotated[
@@ -135,7 +136,7 @@ def train(
 
     Writes the model (NAME.haema), its learning curves (NAME-curves.png) and a report (NAME-report.txt).
 
-    A fifth of the rows is held out for the test, unless the data has a test part of its own.
+    A fifth of the rows, at most 5,000, is held out for the test, unless the data has a test part of its own.
     """
     from haema.cli.report import run_report, show
     from haema.cli.training import TrainOptions

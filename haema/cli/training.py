@@ -35,6 +35,9 @@ CHECKPOINT = 0.5
 VALIDATION_SHARE = 0.1
 """Share of the rows to watch the training with."""
 
+MOST_TESTS, MOST_VALIDATION = 5000, 2500
+"""Rows that are enough for either."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -99,9 +102,11 @@ class TrainOptions:
         words += ["--skip-broken"] if self.skip_broken else []
         return shlex.join([*words, "--resume"])
 
-    def share(self, folds: bool) -> float:
+    def share(self, folds: bool, rows: int) -> float:
         """The share of the rows to validate with; networks for tables do so on folds of the training rows."""
-        return (0.0 if folds else VALIDATION_SHARE) if self.validation is None else self.validation
+        if self.validation is not None:
+            return self.validation
+        return 0.0 if folds else min(VALIDATION_SHARE, MOST_VALIDATION / rows)
 
     def binding(self, plan: Any) -> dict[str, Any]:
         """What a run that is gone on with must have been started with."""
@@ -113,7 +118,7 @@ class TrainOptions:
             "epochs": plan.epochs,
             "lr": plan.lr,
             "batch-size": plan.batch_size,
-            "validation": self.share(plan.model == "table"),
+            "validation": self.share(plan.model == "table", 1),
             "seed": self.seed,
             "time-limit": self.time_limit,
         }
@@ -211,7 +216,7 @@ def _outcome(
         metric=metric,
         trivial=trivial_of(parts.train),
         seed=options.seed,
-        shares=_shares(options, parts),
+        shares=_shares(data, options),
         rows={"training": len(parts.train), "validation": _len(parts.validation), "test": _len(parts.test)},
         source=os.path.basename(os.path.normpath(options.data)) or options.data,
         fingerprint=fingerprint(data),
@@ -268,10 +273,8 @@ def divide(data: Data, options: TrainOptions) -> Parts:
         InputError: nothing is left to learn from.
     """
     assert data.y is not None
-    share = _share(data, options)
     official = data.test is not None
-    tests = 0.0 if official else TEST_SHARE
-    rows = split_rows(data.y, [1 - share - tests, share, tests], options.seed)
+    rows = split_rows(data.y, _shares(data, options), options.seed)
     train, validation, test = (data.take(r) for r in rows)
     return Parts(
         train,
@@ -281,9 +284,14 @@ def divide(data: Data, options: TrainOptions) -> Parts:
     )
 
 
-def _share(data: Data, options: TrainOptions) -> float:
-    """The share of the rows to validate with."""
-    return options.share(data.kind == "table" and options.model in (None, "table"))
+def _shares(data: Data, options: TrainOptions) -> list[float]:
+    """The shares of the rows to learn from, to validate with and to test with.
+
+    Of many rows a smaller share tells as much, and the others are better learned from.
+    """
+    validation = options.share(data.kind == "table" and options.model in (None, "table"), len(data))
+    tests = 0.0 if data.test is not None else min(TEST_SHARE, MOST_TESTS / len(data))
+    return [round(1 - validation - tests, 9), round(validation, 9), round(tests, 9)]
 
 
 def split_rows(y: np.ndarray, shares: list[float], seed: int) -> list[np.ndarray]:
@@ -293,12 +301,6 @@ def split_rows(y: np.ndarray, shares: list[float], seed: int) -> list[np.ndarray
     kept = [s for s in shares if s > 0]
     found = iter(split(y, kept, seed=seed))
     return [next(found) if s > 0 else np.zeros(0, np.int64) for s in shares]
-
-
-def _shares(options: TrainOptions, parts: Parts) -> list[float]:
-    share = _share(parts.train, options)
-    tests = 0.0 if parts.official else TEST_SHARE
-    return [round(1 - share - tests, 9), share, tests]
 
 
 # -- learning ------------------------------------------------------------------

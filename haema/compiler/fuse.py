@@ -193,7 +193,7 @@ class Fusing:
                 continue
             grown, before, behind = found
             result += before
-            groups.append(self._group(grown, len(result), behind))
+            groups.append(self._group(grown, len(result), [*result, *behind]))
             result += grown.members
             rest = behind
         return result, groups
@@ -224,7 +224,7 @@ class Fusing:
                     if self._conflict(member, [other]) or self._conflict(other, before):
                         free.remove(other)
                         behind.remove(other)
-                        before.insert(0, other)
+                        before.append(other)
                 grown.join(member, joins)
                 if parts is not None:
                     grown.grain = grown.units // parts.number
@@ -236,7 +236,8 @@ class Fusing:
             (bound if self._conflict(nest, bound) or self._conflict(nest, grown.members) else free).add(nest)
         if len(grown.members) == 1 or grown.weight < CACHE:
             return None
-        return grown, [*clears, *before], behind
+        place = {n: k for k, n in enumerate(nests)}
+        return grown, [*clears, *sorted(before, key=lambda n: place[n])], behind
 
     def _conflict(self, nest: Nest, others: Iterable[Nest]) -> bool:
         """Whether a nest and one of the others must keep their order."""
@@ -264,9 +265,9 @@ class Fusing:
             return None
         return bound
 
-    def _group(self, grown: _Growing, first: int, behind: list[Nest]) -> Group:
+    def _group(self, grown: _Growing, first: int, others: list[Nest]) -> Group:
         members = list(grown.members)
-        later = {b for n in behind for b in (*self.reads[n], *self.writes[n])}
+        elsewhere = {b for n in others for b in (*self.reads[n], *self.writes[n])}
         units, local, near = grown.units, {}, 0
         moved: set[Buffer] = set()
         for b in grown.handed:
@@ -274,7 +275,7 @@ class Fusing:
             assert dim is not None
             assert b.strides is not None
             near += b.nbytes // units
-            if b.kind != "temporary" or b.fixed or b in later:
+            if b.kind != "temporary" or b.fixed or b in elsewhere:
                 continue
             if b.strides[dim] != max(b.strides):
                 strides = b.strides

@@ -15,14 +15,31 @@ import haema.nn.functional as F
 from haema import Tensor, nn, optim
 from haema.compiler import cache, fuse, lower, program
 from haema.compiler.index import Axis, Index, Part
+from haema.compiler.nest import Nest, show
 from tests.compiler import test_random_programs as random_programs
 from tests.compiler.checking import all_close
+
+
+def in_order(groups: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and nests that share what one of them writes are checked to be in the order in which they were."""
+
+    def checked(self: fuse.Fusing, nests: list[Nest]) -> tuple[list[Nest], list[fuse.Group]]:
+        result, found = groups(self, nests)
+        place = {n: k for k, n in enumerate(result)}
+        for k, a in enumerate(nests):
+            for b in nests[k + 1 :]:
+                if a in place and b in place and self._conflict(a, [b]):  # others were replaced by sums in parts
+                    assert place[a] < place[b], f"{show(a)}\nwas before\n{show(b)}"
+        return result, found
+
+    return checked
 
 
 @contextlib.contextmanager
 def eager_to_fuse(folder: Path) -> Iterator[None]:
     """Whatever can be fused is, however small, and threads share it."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fuse.Fusing, "groups", in_order(fuse.Fusing.groups))
         patch.setattr(fuse, "CACHE", 1)
         patch.setattr(fuse, "FEWEST", 2)
         patch.setattr(fuse, "WORSE", 0.0)
@@ -68,8 +85,28 @@ def test_units_of_a_buffer(index: Index, axis: Axis, size: int, expected: bool) 
     assert fuse.conforms(index, axis, size) == expected
 
 
+class Members(nn.Module):
+    """Several networks at once, as those for tables are: their number is the axis that is shared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = (
+            nn.Parameter(hm.randn(8, *shape) / 8) for shape in ((64, 24), (24, 24), (24, 7))
+        )
+        self.scale = nn.Parameter(hm.ones(8, 1, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)[:, :64] * self.scale  # (8, n, 64)
+        for w in (self.first, self.second):
+            x = F.dropout(F.silu(x @ w), 0.2)
+        other = F.gelu(x) @ self.last
+        return hm.cat([x @ self.last, other]).mean(0)
+
+
 def network(kind: str) -> nn.Module:
     """For 16 x 16 pixels of 2 channels; with batch norm the batch comes together in between."""
+    if kind == "members":
+        return Members()
     if kind == "norms":
         return nn.Sequential(
             nn.Conv2d(2, 5, 3, stride=2), nn.BatchNorm2d(5), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(5, 4, 3),
@@ -102,7 +139,7 @@ def train(model: nn.Module, compiled: bool, batch: int, steps: int = 3) -> tuple
 
 
 @pytest.mark.parametrize("batch", [2, 6, 17, 32])
-@pytest.mark.parametrize("kind", ["convolutions", "norms"])
+@pytest.mark.parametrize("kind", ["convolutions", "norms", "members"])
 def test_training_fused(kind: str, batch: int, fused: None) -> None:
     found = []
     for compiled, threads in ((False, 1), (True, 1), (True, 2), (True, 3), (True, 8)):
@@ -132,11 +169,13 @@ def test_what_needs_all_of_the_batch_is_not_fused(fused: None) -> None:
 
 
 def test_a_nest_in_between_that_the_group_needs_runs_before_it(fused: None) -> None:
-    """The cumulative weights are computed after the first nest, and needed by the second."""
+    """The cumulative weights are computed after the first nest, and needed by the second; so are those of the third."""
 
     def f(x: Tensor, w: Tensor) -> Tensor:
         y = (x * 2).cumsum(1)
-        return (y * w.cumsum(0)).cumsum(1)
+        a = w.cumsum(0)
+        y = (y * a).cumsum(1)
+        return (y * a.cumsum(1)).cumsum(1)
 
     g = hm.compile(f)
     x, w = hm.randn(16, 5, 30), hm.randn(5, 30)
