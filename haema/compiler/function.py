@@ -84,6 +84,54 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
+OTHER = object()
+"""Says that a call is not as the last one."""
+
+
+def _usual(variant: Variant, leaves: list[Any]) -> Callable[[tuple[Any, ...]], Any]:
+    """A function of the arguments that does what the last call did, if they are like its; else it gives OTHER.
+
+    Python's share of a small prediction is most of it, so there is as little here as can be.
+    """
+    mode, default, default_now = switch.recording, dtypes.get_default_dtype(), dtypes.get_default_dtype
+    types = [(x._data.shape, x._data.dtype, x._requires_grad) for x in leaves]
+    n, changes, active, holds, call, one = (
+        len(leaves), executor.changes, executor.active, variant.holds, variant.call, variant.one,
+    )  # fmt: skip
+
+    def several(args: tuple[Any, ...]) -> Any:
+        if len(args) != n or switch.recording is not mode or default_now() is not default or type(active()) is Tracer:
+            return OTHER
+        arrays = []
+        for x, (shape, dtype, wants) in zip(args, types):  # noqa: B905
+            if type(x) is not Tensor or x._requires_grad is not wants:
+                return OTHER
+            a = x._data
+            if a.shape != shape or a.dtype is not dtype:
+                return OTHER
+            arrays.append(a)
+        return call(arrays) if holds() else OTHER
+
+    if one is None or n != 1:
+        return several
+    ((shape, dtype, wants),) = types
+    guarded = bool(variant.guards)
+
+    def single(args: tuple[Any, ...]) -> Any:
+        if len(args) != 1 or switch.recording is not mode or default_now() is not default or type(active()) is Tracer:
+            return OTHER
+        (x,) = args
+        if type(x) is not Tensor or x._requires_grad is not wants:
+            return OTHER
+        a = x._data
+        if a.shape != shape or a.dtype is not dtype:
+            return OTHER
+        still = changes.memory == variant.memory and changes.settings == variant.seen and not guarded
+        return one(a) if still or holds() else OTHER
+
+    return single
+
+
 class Compiled:
     """A compiled function; `compile` makes it.
 
@@ -102,7 +150,7 @@ class Compiled:
         self._count = 0
         _compiled.add(self)
         self._last: Variant | None = None
-        self._quick: tuple[Variant, list[Any], bool, np.dtype] | None = None
+        self._usual: Callable[[tuple[Any, ...]], Any] | None = None
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.f, '__name__', type(self.f).__name__)}>"
@@ -122,29 +170,15 @@ class Compiled:
             HaemaError: the function cannot be compiled, or a result needs a gradient through it.
             IndexError: an index in it is out of range.
         """
-        if self._quick is not None and not kwargs:  # as last time: tensors of the same types
-            variant, types, mode, default = self._quick
-            usual = switch.recording is mode and dtypes.get_default_dtype() is default
-            if usual and len(types) == len(args) and type(executor.active()) is not Tracer:
-                arrays = []
-                for x, (shape, dtype, wants) in zip(args, types):  # noqa: B905
-                    if (
-                        type(x) is not Tensor
-                        or x._data.shape != shape
-                        or x._data.dtype is not dtype
-                        or x._requires_grad is not wants
-                    ):
-                        break
-                    arrays.append(x._data)
-                else:
-                    if variant.holds():
-                        return variant.call(arrays)
+        if self._usual is not None and not kwargs:
+            result = self._usual(args)
+            if result is not OTHER:
+                return result
         leaves: list[Any] = []
         structure = flatten((args, kwargs), leaves)
         variant = self._variant(structure, leaves)
         plain = not kwargs and len(leaves) == len(args) and all(type(x) is Tensor for x in args)
-        types = [(x._data.shape, x._data.dtype, x._requires_grad) for x in leaves]
-        self._quick = (variant, types, switch.recording, dtypes.get_default_dtype()) if plain else None
+        self._usual = _usual(variant, leaves) if plain else None
         return variant.call([x._data for x in leaves])
 
     def _variant(self, structure: Any, leaves: list[Any]) -> Variant:

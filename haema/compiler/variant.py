@@ -187,20 +187,21 @@ class Variant:
         self.required = [*enumerate(self.errors, first)]
         self.returned = [*enumerate(self.changed, first - len(self.changed))]
         self.fault = ctypes.c_int64.from_buffer(self.loaded.fault.data)
+        self.one: Callable[[np.ndarray], Tensor] | None = None
         one_each = len(self.copied) == len(self.results) == 1 and not self.pointed and not self.fresh
         if one_each and self.structure is Tensor and not (self.written or self.hypers or self.errors or self.changed):
-            self.call = self._function()  # type: ignore[method-assign,assignment]
+            self.one = self._function()
 
-    def _function(self) -> Callable[[list[np.ndarray]], Tensor]:
+    def _function(self) -> Callable[[np.ndarray], Tensor]:
         """`call` for a small function of one tensor that gives one and changes nothing, with nothing left to decide."""
         (_, staged), result = self.copied[0], self.results[0]
         loaded, step, fault, wrap, all_of_it = self.loaded, self.loaded.step, self.fault, Tensor._wrap, ...
         assert result is not None
         copy = result.copy
 
-        def call(arrays: list[np.ndarray]) -> Tensor:
+        def call(array: np.ndarray) -> Tensor:
             with loaded.lock:
-                staged[all_of_it] = arrays[0]
+                staged[all_of_it] = array
                 step()
                 if fault.value:
                     self._report_fault()
