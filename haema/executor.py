@@ -59,14 +59,17 @@ class Eager:
 
     def fill(self, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """A new array with one value everywhere, on a boundary of cache lines, so that no vector lies across two."""
-        if min(shape, default=0) < 0:
-            raise ValueError("negative dimensions are not allowed")
         size = math.prod(shape) * dtype.itemsize
-        memory = np.zeros(size + LINE, np.uint8)  # from the operating system, which gives memory that is zero already
+        if size <= 0 or min(shape, default=1) < 0:
+            return np.zeros(shape, dtype)  # or what NumPy says of such a shape
+        try:
+            memory = np.zeros(size + LINE, np.uint8)  # from the operating system, whose memory is zero already
+        except MemoryError:
+            return np.zeros(shape, dtype)  # in whose words this is said with shape and type
         start = -memory.__array_interface__["data"][0] % LINE
         y = memory[start : start + size].view(dtype).reshape(shape)
         if type(value) is not int or value != 0:
-            y[...] = value
+            np.copyto(y, value, casting="unsafe")
         return y
 
     def constant(self, value: Any, dtype: np.dtype) -> np.ndarray:

@@ -105,7 +105,7 @@ class _Growing:
         if not isinstance(nest.plan, tuple) or nest.core is None or nest.core.kind != "contract":
             return None
         (store, *more) = nest.stores
-        axis = self._axis(nest, nest.core.axes)
+        axis = self._axis(nest, nest.core.axes) if _free(nest) else None
         if axis is None or more or not isinstance(store.expr, Acc) or store.buffer in self.read | {*self.dims}:
             return None
         parts = max(p for p in range(1, PARTS + 1) if self.units % p == 0)
@@ -298,9 +298,11 @@ def _outermost(nest: Nest) -> Axis | None:
 
 
 def _free(nest: Nest) -> list[Axis]:
-    """The axes whose steps can be taken in any order."""
+    """The axes that could be the outermost loop; none of a nest whose steps have an order, or that has none."""
+    if nest.serial or not all(a.size for a in nest.axes):
+        return []
     core = nest.core.axes if nest.core is not None else []
-    return [a for a in nest.axes if a not in nest.serial and a not in core]
+    return [a for a in nest.axes if a not in core]
 
 
 def _size(p: Plan) -> int:

@@ -24,7 +24,7 @@ from haema.compiler.index import Axis
 from haema.compiler.measure import Stopwatch, bandwidth, median, peak
 from haema.compiler.nest import Buffer, Load, Nest
 from haema.compiler.program import Program
-from haema.compiler.runtime import aligned
+from haema.compiler.runtime import FAULT, aligned
 from haema.compiler.tiling import COLUMNS, Loop, Plan
 from haema.errors import InputError
 from haema.threads import get_num_threads
@@ -523,7 +523,7 @@ def profile(variant: Variant, arrays: list[np.ndarray], repeat: int = 20) -> Pro
     assert [b.kind for b in p.buffers] == table, "the code is that of another program"
     with loaded.lock:  # no step may be half done
         copies = _Copies(variant, p, arrays)
-    fault = np.zeros(8, np.int64)
+    fault = np.zeros(FAULT, np.int64)
     real = [k for k, n in enumerate(p.tasks) if n]
     watch = Stopwatch([len(p.nests[k].buffers()) + 1 for k in real], variant.target)
     measured = []
@@ -559,7 +559,7 @@ def _whole(variant: Variant, p: Program, copies: _Copies, repeat: int) -> tuple[
     loaded, table = variant.loaded, copies.table(p)
     memory, sync = aligned(512)
     memory[:] = 0
-    fault, steps = np.zeros(8, np.int64), np.zeros(2, np.int64)
+    fault, steps = np.zeros(FAULT, np.int64), np.zeros(2, np.int64)
     kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2
     function = ctypes.CFUNCTYPE(None, *kinds)(loaded.address("run"))
 

@@ -24,6 +24,9 @@ from haema.threads import get_num_threads
 _FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64)
 _SYNC = 24  # int64 words: the barrier's two, each in a cache line of its own, and the count of finished runs
 
+FAULT = 32
+"""int64 words: the first for a fault; a vector can be read from them all, where there is nothing else to read."""
+
 
 class Pool:
     """Threads that wait for work."""
@@ -150,7 +153,7 @@ class Loaded:
         self._memory, start = aligned(arena)
         self.table = np.zeros(2 * (entries + 1), np.int64)
         self.table[-2] = start
-        self.fault = np.zeros(8, np.int64)
+        self.fault = np.zeros(FAULT, np.int64)
         self.steps = np.array([0, 1], np.int64)
         self._sync_memory, sync = aligned(8 * _SYNC)
         self._sync_memory[:] = 0

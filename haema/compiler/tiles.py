@@ -172,7 +172,7 @@ class Tiles(Values):
             return loop.results
 
         accs = [const(type, 0)] * (height * width)
-        if p.blocks and not self.nest.stores[0].add:
+        if p.blocks:
             accs = self._resumed(height, width, first, start, cut)
         if all(a.size for a in p.inner):
             accs = over(p.inner, accs)

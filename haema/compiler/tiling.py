@@ -311,7 +311,7 @@ def _cuts(
     """
     yield [], inner, flat
     (store, *more) = nest.stores
-    waits = isinstance(store.expr, Acc) and store.buffer.kind in ("temporary", "output") and not more
+    waits = isinstance(store.expr, Acc) and store.buffer.kind in ("temporary", "output") and not (more or store.add)
     if not waits or flat[id(store)].terms[v] != 1:
         return
     blocks: list[Axis] = []

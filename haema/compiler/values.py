@@ -267,26 +267,35 @@ class Values:
         b, n = self.b, self.plan.lanes
         base, step, more = self._offset(self.plan.flat[id(e)])
         mask = self.mask if self.varies(e) else None
+        right: list[Value] = []  # where one of these fails there is nothing to load
         for alone, across in self.guards:
             if alone is not None:
-                base = b.select(alone, base, const("i64", 0))
-                if more is not None:
-                    more = b.select(alone, more, const(more.type, 0))
+                right.append(alone)
             if across is not None:
                 mask = across if mask is None else b.op("and", mask, across)
         memory, size = MEMORY[e.dtype.name], e.dtype.itemsize
         pointer = self.pointer[e.buffer]
         if step == 0 and more is None:
             if mask is not None:  # the place is right only where some lane is
-                anywhere = b.call(f"llvm.vector.reduce.or.v{n}i1", "i1", mask)
-                base = b.select(anywhere, base, const("i64", 0))
-            x = b.load(b.at(pointer, base, memory), memory, size)
+                right.append(b.call(f"llvm.vector.reduce.or.v{n}i1", "i1", mask))
+            x = b.load(self._somewhere(b.at(pointer, base, memory), right), memory, size)
         elif step == 1 and more is None:
             at, type = b.at(pointer, base, memory), vector(memory, n)
-            x = b.load(at, type, size) if mask is None else self._masked(at, type, size, mask)
+            if mask is not None:
+                x = self._masked(self._somewhere(at, right), type, size, mask)
+            else:
+                x = b.load(self._somewhere(at, right), type, size)
         else:
+            for alone in right:
+                mask = b.splat(alone, n) if mask is None else b.op("and", mask, b.splat(alone, n))
             x = self._gather(pointer, base, step, more, memory, size, mask)
         return self._from_memory(x, e.dtype)
+
+    def _somewhere(self, at: Value, right: list[Value]) -> Value:
+        """The address, or where that is none another at which there is something: what is read there is not used."""
+        for ok in right:
+            at = self.b.select(ok, at, Value("ptr", "%fault"))
+        return at
 
     def _from_memory(self, x: Value, dtype: np.dtype) -> Value:
         return self.b.compare("icmp ne", x, const(x.type, 0)) if dtype.kind == "b" else x

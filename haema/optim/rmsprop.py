@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from haema import creation
+from haema import creation, executor
 from haema.optim.optimizer import Number, Optimizer, is_zero, scalars
 from haema.tensor import Tensor
 
@@ -87,8 +87,9 @@ class RMSprop(Optimizer):
             if is_zero(momentum):
                 p.sub_((g / d).mul_(lr))
             else:
-                if "momentum_buffer" not in state:  # a schedule switched the momentum on
-                    state["momentum_buffer"] = creation.zeros_like(p)
+                if "momentum_buffer" not in state:  # the momentum was switched on
+                    with executor.at_once():  # also where a step is recorded, which it outlives
+                        state["momentum_buffer"] = creation.zeros_like(p)
                 b = state["momentum_buffer"]
                 b.mul_(mu).add_(g / d)
                 p.sub_(b * lr)

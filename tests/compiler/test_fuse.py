@@ -203,6 +203,70 @@ def test_states_written_in_a_fused_loop(fused: None) -> None:
         all_close(states[1:], states[:1], scale=100)
 
 
+def test_writes_whose_order_matters_are_not_fused() -> None:
+    """Rows that are given twice: the later write wins, for any number of threads."""
+    before = hm.get_num_threads()
+    x, rows = hm.randn(16, 400, 20), hm.tensor([*range(0, 300, 20), 3, 3, 3, 40])
+
+    def f(x: Tensor, rows: Tensor) -> Tensor:
+        x = x.clone()
+        y = (x * 2).cumsum(1)
+        y[:, rows] = (y[:, rows] * 3).cumsum(1)
+        return y.cumsum(1)
+
+    for threads in (1, 2, 3):
+        hm.set_num_threads(threads)
+        all_close(hm.compile(f)(x, rows), f(x, rows), scale=300)
+    hm.set_num_threads(before)
+
+
+def test_nothing_is_read_before_a_slice() -> None:
+    """Where padding has nothing to load, a load must go to some memory, though the slice's own is elsewhere."""
+
+    def f(x: Tensor) -> Tensor:
+        y = x.cumsum(1)
+        return F.pad(y[:, ::2], (1, 1, 1, 1)).cumsum(1).sum((1, 2))
+
+    x = hm.randn(100, 1000, 64)
+    g = hm.compile(f)
+    all_close(g(x), f(x), scale=3000)
+    assert any(h.local for h in groups_of(g))
+
+
+def test_a_nest_without_elements_is_left_out() -> None:
+    def f(x: Tensor) -> tuple[Tensor, Tensor]:
+        y = (x * 2).cumsum(1)
+        return y.cumsum(1), y[:, 0:0].cumsum(1)
+
+    g = hm.compile(f)
+    x = hm.randn(16, 400, 20)
+    all_close(list(g(x)), list(f(x)), scale=300)
+    assert groups_of(g)
+
+
+def test_sums_in_parts_have_one_order() -> None:
+    """The gradient of a kernel over a batch of which turns and parts are different multiples."""
+    before = hm.get_num_threads()
+    found = []
+    for threads in (1, 2, 3, 8):
+        hm.set_num_threads(threads)
+        hm.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 8, 1, padding=1), nn.LeakyReLU(), nn.Conv2d(8, 16, 3), nn.Tanh(),
+            nn.Conv2d(16, 16, 3, stride=2), nn.Flatten(), nn.Linear(1936, 5),
+        )  # fmt: skip
+        x = hm.randn(200, 1, 24, 24)
+
+        def step(x: Tensor, model: nn.Module = model) -> list[Tensor]:
+            return list(hm.autograd.grad(model(x).square().mean(), list(model.parameters())))
+
+        g = hm.compile(step)
+        found.append([t.numpy().tobytes() for t in g(x)])
+    assert any(h.grain > 1 for h in groups_of(g))
+    assert all(other == found[0] for other in found)
+    hm.set_num_threads(before)
+
+
 @pytest.mark.parametrize("test", [random_programs.test_programs, random_programs.test_convolutions])
 def test_random_programs_fused(test: Any, fused: None) -> None:
     """What those tests check, with their examples."""

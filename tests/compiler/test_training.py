@@ -363,3 +363,31 @@ def test_two_networks_take_turns() -> None:
             step()
         ends.append(params)
     all_close(*ends)
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: optim.SGD(p, lr=0.1), lambda p: optim.RMSprop(p, lr=0.01),
+])  # fmt: skip
+def test_momentum_that_is_switched_on_later(make):
+    """Its state is made while a step is recorded, and is there from then on."""
+    found = []
+    for wrap in (lambda f: f, hm.compile):
+        hm.manual_seed(0)
+        model = nn.Linear(6, 3)
+        optimizer = make(model.parameters())
+        x = hm.randn(20, 6)
+
+        def step(x, model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = model(x).square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        g = wrap(step)
+        losses = []
+        for momentum in (0.0, 0.5, 0.5, 0.0):
+            optimizer.param_groups[0]["momentum"] = momentum
+            losses += [float(g(x)) for _ in range(2)]
+        found.append(losses)
+    assert found[1] == pytest.approx(found[0], rel=1e-4)

@@ -374,3 +374,25 @@ def test_equal_and_allclose() -> None:
     assert not hm.equal(V, V[:2])
     assert hm.allclose(V, V + 1e-9)
     assert not hm.allclose(V, V + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (7, 5), (64, 33)])
+def test_new_tensors_lie_on_a_cache_line(dtype, shape):
+    for make, value in ((hm.zeros, 0), (hm.ones, 1)):
+        y = make(shape, dtype=dtype)
+        a = y.numpy()
+        assert a.shape == shape
+        assert a.dtype == dtype
+        assert (a == value).all()
+        assert a.size == 0 or a.ctypes.data % 64 == 0
+        y.fill_(1 - value)
+        assert (a != value).all()
+
+
+def test_sizes_that_no_memory_has():
+    for sizes in ((-1,), (-2, -3), (3, -1, 0)):
+        with pytest.raises(ValueError, match="negative"):
+            hm.zeros(sizes)
+    with pytest.raises(MemoryError, match="float32"):
+        hm.zeros(1 << 45)
