@@ -124,10 +124,11 @@ class _Growing:
         self.read |= {x.buffer for x in nest.loads()}
         self.members[nest] = axis
         for s in nest.stores:
-            b = s.buffer
-            dims = [d for d, i in enumerate(s.index) if b.shape[d] % self.units == 0 and conforms(i, axis, b.shape[d])]
-            dim = dims[0] if dims else None
-            self.dims[b] = dim if b not in self.dims or self.dims[b] == dim else None
+            if s.buffer not in self.dims:
+                fitting = (
+                    d for d, (i, n) in enumerate(zip(s.index, s.buffer.shape, strict=True)) if conforms(i, axis, n)
+                )
+                self.dims[s.buffer] = next(fitting, None)
 
     @property
     def weight(self) -> int:

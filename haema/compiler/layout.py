@@ -112,6 +112,9 @@ def _choose(
                 cost *= 1.25  # vectors are read more often than numbers, so the smaller factor should be read so
             if buffer.strides is not None and buffer.strides[axis] != 1:
                 cost += 4 * buffer.size
+            if buffer.strides is None and any(len(i.terms) > 1 for i in loads[b].index):
+                # neighbours along the batch: what comes before and after goes through images one by one
+                cost += 4 * (buffer.size + sum(s.buffer.size for s in nest.stores))
             for store in nest.stores:
                 if store.buffer.strides is not None:
                     step = sum(i.terms.get(v, 0) * s for i, s in zip(store.index, store.buffer.strides, strict=True))
