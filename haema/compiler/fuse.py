@@ -167,6 +167,14 @@ def in_parts(nest: Nest, axis: Axis, number: int) -> Parts:
     return Parts(Nest([a for a in over if a.size != 1], None, [clear]), add, combine, axis, number)
 
 
+class _Touched:
+    """What some nests read and write."""
+
+    def __init__(self) -> None:
+        self.reads: set[Buffer] = set()
+        self.writes: set[Buffer] = set()
+
+
 class Fusing:
     """Looks for groups."""
 
@@ -211,10 +219,11 @@ class Fusing:
         before: list[Nest] = []
         behind: list[Nest] = []
         free: set[Nest] = set()  # those behind that could run before the group as well
-        bound: set[Nest] = set()  # all others
+        inside, bound, ahead = _Touched(), _Touched(), _Touched()  # by the members, by all others behind, and before
+        self._touch(inside, start)
         for nest in nests[1:]:
             member, joins, parts = nest, None, None
-            if not self._conflict(nest, bound):
+            if not self._meets(nest, bound):
                 joins = grown.axis_for(nest)
                 parts = grown.parts_for(nest) if joins is None else None
             if parts is not None:
@@ -222,28 +231,45 @@ class Fusing:
                 member, joins = parts.add, parts.axis
             if joins is not None and self._plan(member, joins) is not None:
                 for other in [n for n in reversed(behind) if n in free]:
-                    if self._conflict(member, [other]) or self._conflict(other, before):
+                    if self._conflict(member, other) or self._meets(other, ahead):
                         free.remove(other)
                         behind.remove(other)
                         before.append(other)
+                        self._touch(ahead, other)
                 grown.join(member, joins)
+                self._touch(inside, member)
                 if parts is not None:
                     grown.grain = grown.units // parts.number
                     clears.append(parts.clear)
                     behind.append(parts.combine)
-                    bound.add(parts.combine)
+                    self._touch(bound, parts.combine)
                 continue
             behind.append(nest)
-            (bound if self._conflict(nest, bound) or self._conflict(nest, grown.members) else free).add(nest)
+            if self._meets(nest, bound) or self._meets(nest, inside):
+                self._touch(bound, nest)
+            else:
+                free.add(nest)
         if len(grown.members) == 1 or grown.weight < CACHE:
             return None
         place = {n: k for k, n in enumerate(nests)}
         return grown, [*clears, *sorted(before, key=lambda n: place[n])], behind
 
-    def _conflict(self, nest: Nest, others: Iterable[Nest]) -> bool:
+    def _touch(self, touched: _Touched, nest: Nest) -> None:
+        touched.reads |= self.reads[nest]
+        touched.writes |= self.writes[nest]
+
+    def _meets(self, nest: Nest, others: _Touched) -> bool:
         """Whether a nest and one of the others must keep their order."""
         reads, writes = self.reads[nest], self.writes[nest]
-        return any(reads & self.writes[o] or writes & (self.writes[o] | self.reads[o]) for o in others)
+        return not (
+            others.writes.isdisjoint(reads) and others.writes.isdisjoint(writes) and others.reads.isdisjoint(writes)
+        )
+
+    def _conflict(self, nest: Nest, other: Nest) -> bool:
+        """The same for two."""
+        touched = _Touched()
+        self._touch(touched, other)
+        return self._meets(nest, touched)
 
     def _plan(self, nest: Nest, axis: Axis) -> Plan | None:
         """How a nest runs with this axis outermost; None if it should not."""

@@ -28,7 +28,7 @@ def in_order(groups: Callable[..., Any]) -> Callable[..., Any]:
         place = {n: k for k, n in enumerate(result)}
         for k, a in enumerate(nests):
             for b in nests[k + 1 :]:
-                if a in place and b in place and self._conflict(a, [b]):  # others were replaced by sums in parts
+                if a in place and b in place and self._conflict(a, b):  # others were replaced by sums in parts
                     assert place[a] < place[b], f"{show(a)}\nwas before\n{show(b)}"
         return result, found
 
