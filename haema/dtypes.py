@@ -31,6 +31,9 @@ float64 = np.dtype("float64")
 uint32 = np.dtype("uint32")
 """Random bits only: no arithmetic promotes to or from it."""
 
+PRECISIONS = ("float32", "bf16")
+"""What compiled programs may compute large products of float32 in; bf16 is bfloat16, summed in float32."""
+
 RANK = {bool: 0, uint8: 1, int32: 2, int64: 3, float32: 4, float64: 5}
 _CATEGORY = {bool: 0, uint8: 1, int32: 1, int64: 1, float32: 2, float64: 2}
 

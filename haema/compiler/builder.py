@@ -125,6 +125,10 @@ class Builder:
         self.first.append(f"  {name} = alloca {type}, i64 {count}, align 64")
         return Value("ptr", name)
 
+    def constant(self, data: bytes) -> Value:
+        """The address of bytes that are part of the program."""
+        return self.module.constant(data)
+
     def line(self, text: str) -> None:
         """An instruction without one."""
         self.lines.append("  " + text)
@@ -260,6 +264,12 @@ class Module:
     def __init__(self) -> None:
         self.functions: dict[str, str] = {}
         self._declared: dict[str, str] = {}
+        self._constants: dict[bytes, str] = {}
+
+    def constant(self, data: bytes) -> Value:
+        """The address of bytes that are part of the program."""
+        name = self._constants.setdefault(data, f"@c{len(self._constants)}")
+        return Value("ptr", name)
 
     def declare(self, name: str, type: str, args: tuple[Value, ...]) -> None:
         """Make ``name`` known, unless it is defined here."""
@@ -273,4 +283,8 @@ class Module:
     def text(self) -> str:
         """The whole program."""
         declared = [d for n, d in self._declared.items() if n not in self.functions]
-        return "\n\n".join(["\n".join(declared), *self.functions.values()])
+        bytes = [
+            f"{name} = private constant [{len(data)} x i8] [{', '.join(f'i8 {x}' for x in data)}], align 64"
+            for data, name in self._constants.items()
+        ]
+        return "\n\n".join(["\n".join([*bytes, *declared]), *self.functions.values()])

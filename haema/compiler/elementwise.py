@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from haema.compiler import elementary
-from haema.compiler.builder import SCALARS, Builder, Value, const, lanes_of, scalar_of, short
+from haema.compiler.builder import SCALARS, Builder, Value, const, lanes_of, scalar_of, short, vector
 from haema.compiler.num import Num, per_lane
 
 Emit = Callable[[Builder, list[Value], np.dtype], Value]
@@ -95,6 +95,34 @@ def _shift_right(x: Num, y: Num, signed: bool) -> Num:
     if signed:
         return x.op("ashr", few.choose(y, _width(x) - 1))
     return few.choose(x.op("lshr", y), 0)
+
+
+# -- pairs of bfloat16 ------------------------------------------------------------------
+
+
+def _pair(b: Builder, args: list[Value], dtype: np.dtype) -> Value:
+    """Two floats as bfloat16 in one word, the first in its lower half."""
+    low, high = (_bfloat16(Num(b, x) if dtype.itemsize == 4 else Num(b, x).cast("fptrunc", "float")) for x in args)
+    return (low.op("lshr", 16) | (high & -0x10000)).v
+
+
+def _bfloat16(x: Num) -> Num:
+    """A float32's bits, rounded to nearest even so that the upper half is the bfloat16; nan stays nan."""
+    bits = x.bits()
+    return x.compare("uno", x).choose(bits | 0x400000, bits + ((bits.op("lshr", 16) & 1) + 0x7FFF))
+
+
+def products_of_pairs(b: Builder, x: Value, y: Value, acc: Value, native: bool) -> Value:
+    """acc + x0 y0 + x1 y1, in float32; ``native`` if the CPU has an instruction for it, on vectors of 512 bits."""
+    n = lanes_of(x.type)
+    if native and n == 16:
+        type = vector("bfloat", 2 * n)
+        wide = (b.emit(type, f"bitcast {v} to {type}") for v in (x, y))
+        return b.call("llvm.x86.avx512bf16.dpbf16ps.512", acc.type, acc, *wide)
+    for how, by in (("shl", 16), ("and", -0x10000)):
+        a, c = (b.cast("bitcast", b.op(how, v, const(v.type, by)), "float") for v in (x, y))
+        acc = b.fma(a, c, acc)
+    return acc
 
 
 # -- the table ------------------------------------------------------------------
@@ -247,6 +275,7 @@ TABLE: dict[str, Emit] = {
     "shift_left": _shift(_shift_left),
     "shift_right": _shift(_shift_right),
     "where": lambda b, args, dtype: b.select(*args),
+    "pair": _pair,
 }
 
 

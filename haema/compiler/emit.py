@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from haema.compiler.builder import Module
 from haema.compiler.loops import Loops
+from haema.compiler.matrix import Matrix
 from haema.compiler.nest import Nest
 from haema.compiler.tiles import Tiles
 
 
 def emit(module: Module, nest: Nest, name: str) -> int:
     """Write the function of a nest; how many tasks it has."""
-    code = (Tiles if nest.plan.kind == "contraction" else Loops)(module, nest, name)
+    contraction = Matrix if nest.plan.depth else Tiles
+    code = (contraction if nest.plan.kind == "contraction" else Loops)(module, nest, name)
     count = code.write()
     pointers = (f"ptr noalias {code.pointer[b].name}" for b in code.buffers)
     code.b.line("ret void")

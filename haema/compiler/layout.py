@@ -13,7 +13,7 @@ from haema.compiler.index import Axis, Index, Part
 from haema.compiler.inline import choose
 from haema.compiler.nest import Buffer, Load, Nest, Number, Store, Test, parts
 from haema.compiler.target import Target
-from haema.compiler.tiling import LINE, tile_of
+from haema.compiler.tiling import LINE, depth_of, matrix_tile, tile_of
 
 CONFLICT = 2048
 """Rows this many bytes apart, or a multiple, compete for the same few places of the cache."""
@@ -138,14 +138,34 @@ def _choose(
         buffer.arrange((*(a for a in range(len(buffer.shape)) if a != axis), axis))
     assert buffer.strides is not None
     rows = [(x.size, 1) for x in nest.axes if _in(x, loads[1 - b]) and not _in(x, loads[b])]
-    width = lanes * tile_of(rows, math.ceil(v.size / lanes), target)[2]
+    vectors = math.ceil(v.size / lanes)
+    tiles = target.tiles and core.pairs
+    width = lanes * (matrix_tile(rows, vectors) if tiles and rows else tile_of(rows, vectors, target))[2]
     panels = loads[b].index[axis] == Index.of(v) and v.size > width
     if buffer.strides[axis] != 1:
         args[b] = _copied(loads[b], axis, width if panels else 0, k, nests, packs, packed)
     elif panels and _far(buffer, axis) and nest.points >= WORTH * buffer.size:
         args[b] = _copied(loads[b], axis, width, k, nests, packs, packed)
+    if tiles:
+        args[1 - b] = _along_sum(loads[1 - b], core.axes, k, nests, packs, packed)
     core.args = tuple(args)
     nest.plan = v, b
+
+
+def _along_sum(load: Load, axes: list[Axis], k: int, nests: list[Nest], packs: list[Nest], packed: Packed) -> Load:
+    """The same load of pairs for tiles, whose rows lie along one of the axes of the sum: the one that fills them best.
+
+    Along the batch, the first axis, only if there is no other, so that images stay apart.
+    """
+    found = [(depth_of(a.size), dim) for a in axes for dim in (_stride_one(load, a),) if dim is not None]
+    dim = max((x for x in found if x[0]), key=lambda x: (x[1] > 0, x[0]), default=(0, None))[1]
+    buffer = load.buffer
+    if dim is None:
+        return load
+    if buffer.strides is None:
+        buffer.arrange((*(a for a in range(len(buffer.shape)) if a != dim), dim))
+    assert buffer.strides is not None
+    return load if buffer.strides[dim] == 1 else _copied(load, dim, 0, k, nests, packs, packed)
 
 
 def _bring_near(nest: Nest, k: int, nests: list[Nest], packs: list[Nest], packed: Packed) -> None:

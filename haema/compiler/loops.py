@@ -20,7 +20,7 @@ from haema.compiler.builder import (
     lanes_of,
     vector,
 )
-from haema.compiler.elementwise import apply
+from haema.compiler.elementwise import apply, products_of_pairs
 from haema.compiler.index import Axis
 from haema.compiler.schedule import UNROLL, words
 from haema.compiler.values import Values, aligned
@@ -182,6 +182,8 @@ class Loops(Values):
         if kind == "contract":
             if dtype.kind == "f":
                 new = self.b.fma(xs[0], xs[1], acc)
+            elif core.pairs:
+                new = products_of_pairs(self.b, xs[0], xs[1], acc, native=False)
             else:
                 product = apply(self.b, "mul", xs, [dtype, dtype], dtype)
                 new = apply(self.b, "add", [acc, product], [dtype, dtype], dtype)

@@ -194,6 +194,11 @@ class Core:
     def __init__(self, kind: str, axes: list[Axis], args: tuple[Expr, ...], dtype: np.dtype) -> None:
         self.kind, self.axes, self.args, self.dtype = kind, axes, args, dtype
 
+    @property
+    def pairs(self) -> bool:
+        """Whether it is a contraction whose factors are pairs of bfloat16."""
+        return self.kind == "contract" and self.args[0].dtype != self.dtype
+
 
 class Store:
     """buffer[index] = expr, or += where ``add``."""
@@ -250,7 +255,9 @@ class Nest:
     @property
     def flops(self) -> int:
         """Arithmetic operations of the contraction, 0 for other nests."""
-        return 2 * self.points if self.core is not None and self.core.kind == "contract" else 0
+        if self.core is None or self.core.kind != "contract":
+            return 0
+        return (4 if self.core.pairs else 2) * self.points
 
     @property
     def bytes(self) -> int:

@@ -349,4 +349,6 @@ def distinct(graph: Graph) -> Graph:
     return Graph(graph.inputs, [own(x) for x in graph.outputs], writes)
 
 
-PASSES = (simplify, transpose, narrow, divide, simplify, distinct)
+PASSES = (simplify, transpose, narrow, divide)
+LAST = (simplify, distinct)
+"""All of them, in order; `haema.compiler.bfloat` comes between, where it is wished."""

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from haema.compiler import fuse, layout, lower, schedule
+from haema.compiler import bfloat, fuse, layout, lower, schedule
 from haema.compiler import nest as nests
 from haema.compiler import passes as graph_passes
 from haema.compiler.builder import Builder, Module, Value, const
@@ -62,18 +62,19 @@ class Program:
     parallel: bool
 
 
-def optimized(graph: Graph, check: bool = False) -> Graph:
+def optimized(graph: Graph, check: bool = False, precision: str = "float32") -> Graph:
     """The graph after all passes."""
-    for run in graph_passes.PASSES:
+    first, last = graph_passes.PASSES, graph_passes.LAST
+    for run in (*first, *([bfloat.paired] if precision == "bf16" else []), *last):
         graph = run(graph)
         if check:
             verify_graph(graph)
     return graph
 
 
-def build(graph: Graph, target: Target, check: bool = False) -> Program:
+def build(graph: Graph, target: Target, check: bool = False, precision: str = "float32") -> Program:
     """The program of a graph."""
-    graph = optimized(graph, check)
+    graph = optimized(graph, check, precision)
     lowering = lower.Lowering(graph)
     loops = lowering.nests()
     outputs = []

@@ -25,7 +25,7 @@ from haema.compiler.measure import Stopwatch, bandwidth, median, peak
 from haema.compiler.nest import Buffer, Load, Nest
 from haema.compiler.program import Program
 from haema.compiler.runtime import FAULT, aligned
-from haema.compiler.tiling import COLUMNS, Loop, Plan
+from haema.compiler.tiling import COLUMNS, SIDE, Loop, Plan
 from haema.errors import InputError
 from haema.threads import get_num_threads
 
@@ -146,12 +146,17 @@ def schedule_of(nest: Nest, tasks: int) -> list[tuple[str, str]]:
         rows, vectors = p.tile
         broad, loaded = nest.core.args[1 - p.second], nest.core.args[p.second]  # type: ignore[union-attr]
         along = "1 row" if p.row is None else f"{rows} rows along {p.row}:{p.row.size}"
-        words.append((
-            "tile",
-            f"{along} x {vectors} vector{'s' * (vectors > 1)} along {p.vector}, held in {rows * vectors} registers; "
-            f"each step of the sum loads the vectors of {loaded.buffer} once and multiplies them with a number of "
-            f"{broad.buffer} per row",
-        ))  # fmt: skip
+        number = "pair of numbers" if nest.core.pairs else "number"  # type: ignore[union-attr]
+        held = (
+            f"held in {rows * vectors} registers; each step of the sum loads the vectors of {loaded.buffer} once and "
+            f"multiplies them with a {number} of {broad.buffer} per row"
+        )
+        if p.depth:
+            held = (
+                f"held in {math.ceil(rows / SIDE) * vectors} tile registers; an instruction adds up {p.depth} products "
+                f"of pairs of numbers of {broad.buffer} and {loaded.buffer} in all of one"
+            )
+        words.append(("tile", f"{along} x {vectors} vector{'s' * (vectors > 1)} along {p.vector}, {held}"))
         if p.blocks:
             words.append((
                 "blocks",
@@ -384,6 +389,7 @@ class Profile:
         threads: How many these are; 1 if no nest is large enough to be shared.
         peak: Float32 operations per second that one core can do.
         bandwidth: Bytes per second that one core can read and write.
+        precision: Of the products, as for `haema.compile`.
     """
 
     rows: tuple[Row, ...]
@@ -392,6 +398,7 @@ class Profile:
     threads: int
     peak: float
     bandwidth: float
+    precision: str = "float32"
 
     @property
     def seconds(self) -> float:
@@ -425,7 +432,8 @@ class Profile:
             *_columns(table, (0, 3, 4, 5, 6, 7, 8)),
             f"one core can do {self.peak / 1e9:.0f} GFLOP/s in float32 and move {self.bandwidth / 1e9:.1f} GB/s",
             f"nests {self.seconds * scale:.2f} {unit}; whole step {step}: {useful / 1e9:.1f} GFLOP/s, "
-            f"{useful / self.peak / self.threads:.1%} of the peak of {many}",
+            f"{useful / self.peak / self.threads:.1%} of the peak of {many}"
+            + ("; of bfloat16 a CPU may do more" if self.precision == "bf16" else ""),
         ])  # fmt: skip
 
 
@@ -543,7 +551,7 @@ def profile(variant: Variant, arrays: list[np.ndarray], repeat: int = 20) -> Pro
         rows.append(Row(k, computes(nest), line, seconds, seconds / total, nest.flops, size))
     rows.sort(key=lambda r: -r.seconds)
     threads = get_num_threads() if loaded.parallel else 1
-    return Profile(tuple(rows), one, both, threads, peak(variant.target), bandwidth())
+    return Profile(tuple(rows), one, both, threads, peak(variant.target), bandwidth(), variant.precision)
 
 
 def _at_a_time(p: Program, k: int) -> int:

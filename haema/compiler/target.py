@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from dataclasses import dataclass
+import platform
+import sys
+from dataclasses import dataclass, replace
 from functools import cache
 
 from haema.errors import InputError
@@ -20,6 +23,8 @@ class Target:
         cpu, features: As LLVM names them.
         vector_bytes: Width of a vector register.
         registers: How many vector registers there are.
+        pairs: Whether an instruction multiplies vectors of pairs of bfloat16.
+        tiles: Whether one multiplies tiles of them, 16 rows times 16 columns (AMX).
     """
 
     triple: str
@@ -27,6 +32,8 @@ class Target:
     features: str
     vector_bytes: int
     registers: int
+    pairs: bool = False
+    tiles: bool = False
 
     def lanes(self, itemsize: int) -> int:
         """How many elements a vector register holds."""
@@ -53,6 +60,9 @@ KNOWN = {
     ),
 }
 """CPUs by the bytes of a vector register that are used on them, by LLVM's names."""
+WITH_PAIRS = "cooperlake sapphirerapids emeraldrapids graniterapids znver4 znver5"
+WITH_TILES = "sapphirerapids emeraldrapids graniterapids"
+"""Those of them that multiply pairs of bfloat16, in vectors and in tiles."""
 
 
 def describe(triple: str, cpu: str, features: str) -> Target:
@@ -62,9 +72,20 @@ def describe(triple: str, cpu: str, features: str) -> Target:
     on = set(features.split(","))
     if features:
         width = 64 if "+avx512f" in on else 32 if "+avx2" in on else 16
+        pairs, tiles = "+avx512bf16" in on, {"+amx-tile", "+amx-bf16"} <= on
     else:
         width = next((w for w, names in KNOWN.items() if cpu in names.split()), 16)
-    return Target(triple, cpu, features, width, 32 if width == 64 else 16)
+        pairs, tiles = cpu in WITH_PAIRS.split(), cpu in WITH_TILES.split()
+    return Target(triple, cpu, features, width, 32 if width == 64 else 16, pairs, tiles)
+
+
+@cache
+def _tiles_allowed() -> bool:
+    """Whether Linux lets this process use the registers for tiles, which it must ask for."""
+    if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
+        return False
+    arch_prctl, request, tile_data = 158, 0x1023, 18
+    return ctypes.CDLL(None).syscall(arch_prctl, request, tile_data) == 0
 
 
 def target(cpu: str | None = None) -> Target:
@@ -83,6 +104,7 @@ def _target(wanted: str) -> Target:
     _llvm()
     triple = llvm.get_process_triple()
     host = describe(triple, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    host = replace(host, tiles=host.tiles and _tiles_allowed())
     if not wanted:
         return host
     if not any(wanted in names.split() for names in KNOWN.values()):
@@ -91,7 +113,7 @@ def _target(wanted: str) -> Target:
     found = describe(triple, wanted, "")
     if found.vector_bytes > host.vector_bytes:
         raise InputError(f"{VARIABLE} is {wanted!r}, whose vectors are wider than those of this CPU ({host.cpu})")
-    return found
+    return replace(found, pairs=found.pairs and host.pairs, tiles=found.tiles and host.tiles)
 
 
 def machine(target: Target) -> object:

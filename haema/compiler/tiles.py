@@ -19,6 +19,7 @@ from haema.compiler.builder import (
     scalar_of,
     vector,
 )
+from haema.compiler.elementwise import products_of_pairs
 from haema.compiler.index import Axis
 from haema.compiler.nest import (
     Apply,
@@ -129,21 +130,30 @@ class Tiles(Values):
 
     def _tile(self) -> None:
         """Compute and store one tile."""
-        p, b, core = self.plan, self.b, self.nest.core
-        assert core is not None
+        p = self.plan
         assert p.vector is not None
         (width, start, masked), (height, first) = self.column, self.row
-        tail = p.vector.size % p.lanes if masked else 0
-        scalar, n, size = SCALARS[core.dtype.name], p.lanes, core.dtype.itemsize
-        type = vector(scalar, n)
-        broad, loaded = (core.args[1 - p.second], core.args[p.second])
-        assert isinstance(broad, Load)
-        assert isinstance(loaded, Load)
+        cut = self._cut(p.vector.size % p.lanes if masked else 0)
         self.where[p.vector] = start
         if p.row is not None:
             self.where[p.row] = first
+        self._finish(height, width, first, start, cut, self._sum(height, width, first, start, cut))
+
+    def _cut(self, tail: int) -> Value | None:
+        """The mask of a vector of which only the first ``tail`` lanes count; None if all do."""
+        n = self.plan.lanes
+        return lanes(vector("i1", n), [int(k < tail) for k in range(n)]) if tail else None
+
+    def _sum(self, height: int, width: int, first: Any, start: Any, cut: Value | None) -> list[Value]:
+        """What the tile adds up, row by row."""
+        p, b, core = self.plan, self.b, self.nest.core
+        assert core is not None
+        broad, loaded = self._factors()
+        n, size = p.lanes, loaded.dtype.itemsize
+        type = vector(SCALARS[core.dtype.name], n)
+        scalar = SCALARS[loaded.dtype.name]
+        vectors = vector(scalar, n)
         step = 0 if p.row is None else p.flat[id(broad)].terms.get(p.row, 0)
-        cut = lanes(vector("i1", n), [int(k < tail) for k in range(n)]) if tail else None
 
         def innermost(accs: list[Value]) -> list[Value]:
             a = b.at(self.pointer[broad.buffer], self._offset(p.flat[id(broad)])[0], scalar)
@@ -151,11 +161,13 @@ class Tiles(Values):
             columns = []
             for j in range(width):
                 at = b.at(c, j * n, scalar)
-                columns.append(self._masked(at, type, size, cut) if cut and j == width - 1 else b.load(at, type, size))
+                columns.append(
+                    self._masked(at, vectors, size, cut) if cut and j == width - 1 else b.load(at, vectors, size)
+                )
             result = []
             for i in range(height):
                 x = b.splat(b.load(b.at(a, i * step, scalar), scalar, size), n)
-                result += [b.fma(x, columns[j], accs[i * width + j]) for j in range(width)]
+                result += [self._multiplied(x, columns[j], accs[i * width + j]) for j in range(width)]
             return result
 
         def over(axes: list[Axis], accs: list[Value]) -> list[Value]:
@@ -174,31 +186,58 @@ class Tiles(Values):
         accs = [const(type, 0)] * (height * width)
         if p.blocks:
             accs = self._resumed(height, width, first, start, cut)
-        if all(a.size for a in p.inner):
-            accs = over(p.inner, accs)
+        return over(p.inner, accs) if all(a.size for a in p.inner) else accs
+
+    def _multiplied(self, x: Value, y: Value, acc: Value) -> Value:
+        assert self.nest.core is not None
+        if self.nest.core.pairs:
+            return products_of_pairs(self.b, x, y, acc, self.plan.native)
+        return self.b.fma(x, y, acc)
+
+    def _factors(self) -> tuple[Load, Load]:
+        """The one that is read number by number, and the one that is read as vectors."""
+        assert self.nest.core is not None
+        args = self.nest.core.args
+        broad, loaded = args[1 - self.plan.second], args[self.plan.second]
+        assert isinstance(broad, Load)
+        assert isinstance(loaded, Load)
+        return broad, loaded
+
+    def _finish(self, height: int, width: int, first: Any, start: Any, cut: Value | None, accs: list[Value]) -> None:
+        """Compute and store what is made of a tile's sums."""
+        b, n = self.b, self.plan.lanes
         work = len({id(e) for s in self.nest.stores for e in parts(s.expr) if isinstance(e, Apply)})
-
-        def row(i: Any, accs: list[Value]) -> None:
-            for j in range(width):
-                with self.scope():
-                    if p.row is not None:
-                        self.where[p.row] = self._plus(first, i)
-                    self.where[p.vector] = self._plus(start, j * n)  # type: ignore[index]
-                    self.mask = cut if j == width - 1 else None
-                    self.acc = accs[j]
-                    self._stores()
-                    self.mask = None
-
         if work < LONG_EPILOGUE or height == 1:
             for i in range(height):
-                row(i, accs[i * width : (i + 1) * width])
+                self._row(i, first, start, cut, accs[i * width : (i + 1) * width])
             return
-        kept = b.room(type, height * width)
+        kept = b.room(accs[0].type, height * width)
         for k, acc in enumerate(accs):
-            b.store(acc, b.at(kept, k * n, scalar), 64)
+            b.store(acc, b.at(kept, k * n, scalar_of(acc.type)), 64)
+        self._finish_kept(height, width, first, start, cut, kept)
+
+    def _finish_kept(self, height: int, width: int, first: Any, start: Any, cut: Value | None, kept: Value) -> None:
+        """The same, of sums that lie in memory."""
+        b, n, core = self.b, self.plan.lanes, self.nest.core
+        assert core is not None
+        scalar, size = SCALARS[core.dtype.name], core.dtype.itemsize
         with b.loop(0, height) as loop:
-            base = b.op("mul", loop.index, const("i64", width * n))
-            row(loop.index, [b.load(b.at(b.at(kept, base, scalar), j * n, scalar), type, size) for j in range(width)])
+            row = b.at(kept, b.op("mul", loop.index, const("i64", width * n)), scalar)
+            accs = [b.load(b.at(row, j * n, scalar), vector(scalar, n), size) for j in range(width)]
+            self._row(loop.index, first, start, cut, accs)
+
+    def _row(self, i: Any, first: Any, start: Any, cut: Value | None, accs: list[Value]) -> None:
+        p = self.plan
+        assert p.vector is not None
+        for j, acc in enumerate(accs):
+            with self.scope():
+                if p.row is not None:
+                    self.where[p.row] = self._plus(first, i)
+                self.where[p.vector] = self._plus(start, j * p.lanes)
+                self.mask = cut if j == len(accs) - 1 else None
+                self.acc = acc
+                self._stores()
+                self.mask = None
 
     def _resumed(self, height: int, width: int, first: Any, start: Any, cut: Value | None) -> list[Value]:
         """What the tile has added up in the blocks before; zeros in the first."""
@@ -206,11 +245,7 @@ class Tiles(Values):
         (store,) = self.nest.stores
         n, size = p.lanes, store.buffer.dtype.itemsize
         type = vector(SCALARS[store.buffer.dtype.name], n)
-        fresh = const("i1", 1)
-        for axis in p.blocks:
-            at = self.where[axis]
-            assert isinstance(at, Value)
-            fresh = b.op("and", fresh, b.compare("icmp eq", at, const("i64", 0)))
+        fresh = self._first_block()
         accs = []
         for i in range(height):
             for j in range(width):
@@ -230,6 +265,15 @@ class Tiles(Values):
         if p.row is not None:
             self.where[p.row] = first
         return accs
+
+    def _first_block(self) -> Value:
+        """Whether this is the first block of the sum."""
+        fresh = const("i1", 1)
+        for axis in self.plan.blocks:
+            at = self.where[axis]
+            assert isinstance(at, Value)
+            fresh = self.b.op("and", fresh, self.b.compare("icmp eq", at, const("i64", 0)))
+        return fresh
 
     def _plus(self, a: Any, k: Any) -> Any:
         """The sum of two positions, numbers known now or when running."""

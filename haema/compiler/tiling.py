@@ -37,6 +37,12 @@ BEYOND = 1 / 3
 """Cycles per byte of it that is not in a core's second cache."""
 SHORT = 128
 """Terms that a block of a reduction has at least."""
+SIDE = 16
+"""Rows, columns and terms of a tile register, at most."""
+SHALLOW = 4
+"""Terms from which on tile registers are used."""
+LATENCY = 52
+"""Cycles until a product of tiles is added."""
 LONG = 16 * SHORT
 """Steps along one axis that it has at most, where that axis is cut."""
 MANY = 32
@@ -66,6 +72,8 @@ class Plan:
         row: Of a contraction: the axis along which a tile has rows.
         tile: Of a contraction: rows and vectors of a tile.
         second: Of a contraction: which factor is loaded as vectors.
+        native: Of one of pairs: whether vectors of them are multiplied by an instruction.
+        depth: Of one of pairs in tiles: terms that one instruction adds up; else 0.
         blocks: Of a contraction: outer axes of the reduction, whose partial sums wait in memory.
         order: Of a contraction: the loops around a tile, outermost first.
         shared: Of a contraction: those that threads share, order[shared[0]:shared[1]].
@@ -82,6 +90,8 @@ class Plan:
     row: Axis | None = None
     tile: tuple[int, int] = (1, 1)
     second: int = 1
+    native: bool = False
+    depth: int = 0
     blocks: list[Axis] = field(default_factory=list)
     order: list[Loop] = field(default_factory=list)
     shared: tuple[int, int] = (0, 0)
@@ -150,6 +160,28 @@ def tile_of(rows: list[tuple[int, int]], vectors: int, target: Target, width: in
     return best[1:]
 
 
+def depth_of(n: int) -> int:
+    """How many of n terms an instruction for tiles takes at once: all steps take as many. 0 if it is not worth it."""
+    depth = max(d for d in range(1, SIDE + 1) if n % d == 0)
+    return depth if depth >= SHALLOW else 0
+
+
+def matrix_tile(rows: list[tuple[int, int]], vectors: int, width: int = 0) -> tuple[int, int, int]:
+    """As `tile_of` for registers that are tiles: two of them side by side and two below each other, at most."""
+    best: tuple[float, int, int, int] = (math.inf, 0, 1, 1)
+    for nv in [min(width, vectors)] if width else range(1, min(vectors, 2) + 1):
+        for k, (n, step) in enumerate(rows):
+            mr = math.ceil(n / math.ceil(n / (2 * SIDE)))
+            high = math.ceil(mr / SIDE)
+            # cycles for each step: a load of a tile takes 8, a product as many as it has rows, and 52 until it is added
+            work = max(8 * (high + nv) + mr * nv, LATENCY)
+            cost = work * math.ceil(n / mr) / n * math.ceil(vectors / nv)
+            cost *= 1 + 0.03 * math.log2(1 + step)
+            if cost < best[0] - 1e-9:
+                best = cost, k, mr, nv
+    return best[1:]
+
+
 def contraction(
     nest: Nest, axes: list[Axis], inner: list[Axis], flat: dict[int, Index], target: Target, lead: Axis | None
 ) -> Plan:
@@ -167,14 +199,24 @@ def contraction(
     a_at, b_at = flat[id(broad)], flat[id(loaded)]
     rows = [x for x in axes if x is not v and x is not lead and x in a_at.terms and x not in b_at.terms]
     steps = [(x.size, abs(a_at.terms[x])) for x in rows]
-    which, mr, nv = tile_of(steps, math.ceil(v.size / lanes), target, loaded.buffer.panel // lanes)
+    vectors, panel = math.ceil(v.size / lanes), loaded.buffer.panel // lanes
+    inner.sort(key=lambda x: -(abs(a_at.terms.get(x, 0)) + abs(b_at.terms.get(x, 0)) * 0.001))
+    last = max(inner, key=lambda x: depth_of(x.size) if a_at.terms.get(x) == 1 else 0, default=None)
+    deep = core.pairs and target.tiles and bool(rows) and last is not None and a_at.terms.get(last) == 1
+    depth = depth_of(last.size) if deep and last is not None else 0
+    which: int | None
+    if depth:
+        inner = [*(x for x in inner if x is not last), *(x for x in inner if x is last)]
+        which, mr, nv = matrix_tile(steps, vectors, panel)
+    else:
+        which, mr, nv = tile_of(steps, vectors, target, panel)
     row = None if which is None else rows[which]
     outer = [x for x in axes if x is not v and x is not row]
-    inner.sort(key=lambda x: -(abs(a_at.terms.get(x, 0)) + abs(b_at.terms.get(x, 0)) * 0.001))
     best: tuple[float, Plan] | None = None
     for blocks, within, places in _cuts(nest, v, inner, flat):
         plan = Plan(
-            v, lanes, outer, within, places, kind="contraction", row=row, tile=(mr, nv), second=b, blocks=blocks,
+            v, lanes, outer, within, places, kind="contraction", row=row, tile=(mr, nv), second=b,
+            native=core.pairs and target.pairs, depth=depth, blocks=blocks,
         )  # fmt: skip
         cost = _arranged(nest, plan, lead)
         if best is None or cost < 0.98 * best[0]:
@@ -248,7 +290,7 @@ def _arranged(nest: Nest, p: Plan, lead: Axis | None) -> float:
     turns = {x: p.turns(x) for x in (*inside, COLUMNS)}
     within: dict[Loop, int] = {a: a.size for a in p.inner}
     within |= {"lanes": p.lanes * p.tile[1], "tile rows": p.tile[0]}
-    work = math.prod(turns.values()) * math.prod(within.values()) / (2 * p.lanes)
+    work = math.prod(turns.values()) * math.prod(within.values()) / (16 if p.depth else 2) / p.lanes
     best: tuple[float, list[Loop]] = (math.inf, [])
     for loops, k in ((x, k) for x in (inside, apart) for k in range(x.index(ROWS), len(first) - 1, -1)):
         tried: list[Loop] = [*loops[:k], COLUMNS, *loops[k:]]

@@ -67,7 +67,7 @@ class Variant:
         cached: Whether the code came from the cache.
     """
 
-    def __init__(self, tracer: Tracer, result: Any, where: Target) -> None:
+    def __init__(self, tracer: Tracer, result: Any, where: Target, precision: str) -> None:
         start = time.perf_counter()
         leaves: list[Any] = []
         self.structure = flatten(result, leaves)
@@ -81,7 +81,7 @@ class Variant:
         self.hypers = [read for _, read in tracer.hypers]
         self.inputs = len(tracer.inputs)
         self.tracer = tracer
-        self.target = where
+        self.target, self.precision = where, precision
         self.states = self.graph.states()
         self.written = {id(s.array): s.array for s in self.graph.writes}
         self.all_states = {id(s.array): s.array for s in self.states}
@@ -102,7 +102,7 @@ class Variant:
         import llvmlite
 
         digest = hashlib.blake2b(digest_size=20)
-        for text in (repr(self.target), cache.sources(), llvmlite.__version__, show(self.graph)):
+        for text in (repr(self.target), self.precision, cache.sources(), llvmlite.__version__, show(self.graph)):
             digest.update(text.encode() + b"\0")
         for node in self.graph.nodes():
             if node.kind == "constant" and node.array is not None:
@@ -121,7 +121,7 @@ class Variant:
 
     def build(self, check: bool = False) -> program.Program:
         """The program before it becomes machine code."""
-        return program.build(self.graph, self.target, check)
+        return program.build(self.graph, self.target, check, self.precision)
 
     def _compile(self, key: str) -> tuple[dict[str, Any], bytes, bytes]:
         p = self.build()

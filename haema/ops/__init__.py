@@ -43,6 +43,7 @@ from haema.ops.map import (
     mul,
     ne,
     neg,
+    pair,
     pow,
     remainder,
     round,

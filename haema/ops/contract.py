@@ -8,6 +8,10 @@ at most once in each, so that both derivatives are contractions again, with the 
     gx = g, w -> x        gw = g, x -> w
 
 A dense layer, batched matrix products, outer products and the three products of a convolution are all this.
+
+Words (uint32) are pairs of bfloat16, two neighbours of the sum; with x0 and x1 the numbers in the lower and upper half
+
+    y[out labels] = sum of  x0[x labels] * w0[w labels] + x1[x labels] * w1[w labels],  in float32
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from haema import dtypes
 from haema.ops.core import Op, Spec, same_dtype
 from haema.threads import shared
 
@@ -89,6 +94,16 @@ def _product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return shared(x.size * w.shape[-1], np.matmul, x, w)
 
 
+def _lower(pairs: np.ndarray) -> np.ndarray:
+    """The first numbers of pairs."""
+    return (pairs << np.uint32(16)).view(np.float32)
+
+
+def _upper(pairs: np.ndarray) -> np.ndarray:
+    """The second numbers."""
+    return (pairs & np.uint32(0xFFFF0000)).view(np.float32)
+
+
 class Contract(Op):
     """y = contraction of x and w by ``spec``."""
 
@@ -106,9 +121,13 @@ class Contract(Op):
                 raise self.wrong_shape(
                     f"{spec}: shapes {x.shape} and {w.shape} disagree on axis {label}: {sizes[label]} and {n}"
                 )
-        return Spec(tuple(sizes[c] for c in out), same_dtype(self, specs))
+        dtype = same_dtype(self, specs)
+        return Spec(tuple(sizes[c] for c in out), dtypes.float32 if dtype == dtypes.uint32 else dtype)
 
     def evaluate(self, *arrays: np.ndarray, spec: str = "", **_: Any) -> np.ndarray:
+        if arrays[0].dtype == dtypes.uint32:
+            first, second = (self.evaluate(*map(half, arrays), spec=spec) for half in (_lower, _upper))
+            return np.asarray(first + second)
         p = plan(spec)
         x, w = reversed(arrays) if p.swap else arrays
         x = x.transpose(p.x_axes)

@@ -29,7 +29,7 @@ class Map(Op):
         name: Name of the operation.
         evaluate: NumPy's function; where it is a ufunc, in-place updates write through its ``out``.
         grads: Derivative rules, per input in order.
-        result: Type of the result: "same" as the operands, or "bool".
+        result: Type of the result: "same" as the operands, or its name.
         kinds: NumPy kind letters of the operand types it is defined for.
     """
 
@@ -57,7 +57,7 @@ class Map(Op):
         if dtype.kind not in self.kinds:
             raise DTypeError(f"{self.name}: not defined for {dtype.name} tensors")
         shape = broadcast_shapes(self, *(s.shape for s in specs))
-        return Spec(shape, dtypes.bool if self.result == "bool" else dtype)
+        return Spec(shape, dtype if self.result == "same" else np.dtype(self.result))
 
     def update(self, out: np.ndarray, *arrays: np.ndarray, **params: Any) -> None:
         if self.ufunc is None:
@@ -114,6 +114,17 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 def _only(c: Any, g: Any) -> Any:
     """``g`` where ``c``, else 0, even where ``g`` is nan or infinite."""
     return where(c, g, g._constant(0, g.dtype))
+
+
+def _bfloat16(x: np.ndarray) -> np.ndarray:
+    """A float as bfloat16, rounded to nearest even, in the upper half of 32 bits; nan stays nan."""
+    bits = x.astype(np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return np.where(np.isnan(x), bits | np.uint32(0x400000), rounded) & np.uint32(0xFFFF0000)
+
+
+def _pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return _bfloat16(a) >> np.uint32(16) | _bfloat16(b)
 
 
 def _half(g: Any, tie: Any, wins: Any) -> Any:
@@ -205,6 +216,7 @@ bitwise_or = Map("bitwise_or", np.bitwise_or, arity=2, kinds="biu")
 bitwise_xor = Map("bitwise_xor", np.bitwise_xor, arity=2, kinds="biu")
 shift_left = Map("shift_left", np.left_shift, arity=2, kinds="iu")
 shift_right = Map("shift_right", np.right_shift, arity=2, kinds="iu")
+pair = Map("pair", _pair, arity=2, result="uint32", kinds="f")  # of bfloat16, the first in the lower half
 
 where: Where = Where("where", _where, lambda g, c: _only(c, g), lambda g, c: _only(bitwise_not(c), g), arity=3)
 cast = Cast("cast", _cast, lambda g: g)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from haema.compiler.trace import Tracer
 from haema.ops.core import Op, Spec
 from tests.ops.checking import ROUNDING, Execute, rng_of
 from tests.ops.rows import Row
+
+NEEDS = {
+    "x86-64": ("sse2",),
+    "haswell": ("avx2", "fma", "bmi2"),
+    "skylake-avx512": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+    "native": (),
+}
+"""Features that a CPU must have to run code for another."""
 
 Call = tuple[Op, list[np.ndarray], dict[str, Any]]
 Runner = Callable[[list[Call]], list[np.ndarray]]
@@ -87,3 +96,12 @@ def recorded(f: Callable[..., Any], *inputs: Tensor) -> Graph:
         return tracer.graph([t._data for t in (y if isinstance(y, (list, tuple)) else [y])])
     finally:
         tracer.close()
+
+
+@cache
+def missing(cpu: str) -> list[str]:
+    """What this CPU lacks."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return [f for f in NEEDS[cpu] if not features.get(f)]

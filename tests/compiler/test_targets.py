@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,30 +20,13 @@ from haema import Tensor, nn, ops, optim
 from haema.compiler import program
 from haema.compiler import target as targets
 from haema.errors import InputError
-from tests.compiler.checking import all_close, as_inputs, recorded, together
+from tests.compiler.checking import NEEDS, all_close, as_inputs, missing, recorded, together
 from tests.ops import checking
 from tests.ops.rows import ROWS, Row
 
 pytestmark = pytest.mark.slow
 
-NEEDS = {
-    "x86-64": ("sse2",),
-    "haswell": ("avx2", "fma", "bmi2"),
-    "skylake-avx512": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
-    "native": (),
-}
-"""Features that a CPU must have to run code for another."""
-
 NAMED = [pytest.param(n, r, id=n) for n, r in sorted(ROWS.items()) if ops.TABLE[n].compiles]
-
-
-@cache
-def missing(cpu: str) -> list[str]:
-    """What this CPU lacks."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
-    return [f for f in NEEDS[cpu] if not features.get(f)]
 
 
 @pytest.fixture(params=NEEDS)

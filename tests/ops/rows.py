@@ -112,8 +112,9 @@ EXACT = {
     "bitwise_xor",
     "shift_left",
     "shift_right",
+    "pair",
 }
-STEPS = {"floor_divide", "remainder"}  # no finite differences across a jump
+STEPS = {"floor_divide", "remainder", "pair"}  # no finite differences across a jump
 
 
 def _map_rows() -> Iterator[tuple[str, Row]]:
@@ -122,7 +123,7 @@ def _map_rows() -> Iterator[tuple[str, Row]]:
             op: Any = ops.TABLE[name]
 
             def reference(*arrays: np.ndarray, f: Any = f, op: Any = op) -> np.ndarray:
-                return scalars.each(f, *arrays, dtype=bool if op.result == "bool" else None)
+                return scalars.each(f, *arrays, dtype=None if op.result == "same" else op.result)
 
             yield name, Row(
                 calls, reference, domains.get(name, (-3, 3)), name in EXACT, op.kinds, special=True,

@@ -6,6 +6,7 @@ They are built on Python's ``math`` and operators, which raise where IEEE 754 ha
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -95,6 +96,20 @@ def power(a: Any, b: Any) -> Any:
         return math.nan if a else math.copysign(math.inf, a) if b % 2 == 1 else math.inf
 
 
+def bfloat16(x: float) -> int:
+    """The 16 bits of the nearest bfloat16; of two, the one that ends in 0."""
+    if math.isfinite(x):
+        step = 2.0 ** max(math.frexp(x)[1] - 8, -133)
+        x = math.copysign(round(x / step) * step, x)
+        x = x if abs(x) < 2.0**128 else math.copysign(math.inf, x)
+    return int.from_bytes(struct.pack(">f", x)[:2], "big")
+
+
+def pair(a: float, b: float) -> int:
+    """Of float64 too, by way of float32."""
+    return bfloat16(float(np.float32(a))) + (bfloat16(float(np.float32(b))) << 16)
+
+
 def maximum(a: Any, b: Any) -> Any:
     return a if a != a else b if b != b else max(a, b)
 
@@ -149,4 +164,5 @@ BINARY: dict[str, Scalar] = {
     "bitwise_xor": lambda a, b: a ^ b,
     "shift_left": lambda a, b: a << b,
     "shift_right": lambda a, b: a >> b,
+    "pair": pair,
 }

@@ -35,7 +35,7 @@ def test_what_has_no_derivative_is_known() -> None:
     }
     bits = {n for n, op in ops.TABLE.items() if op.family == "map" and "f" not in getattr(op, "kinds", "f")}
     assert {n for n, op in ops.TABLE.items() if not op.differentiable} == comparisons | bits | {
-        "floor_divide", "random_bits", "argsort", "nonzero", "argmax", "argmin",
+        "floor_divide", "random_bits", "argsort", "nonzero", "argmax", "argmin", "pair",
     }  # fmt: skip
 
 
