@@ -24,6 +24,8 @@ PEERS = (
     "jax_scan",
     "sklearn_mlp",
 )
+BF16 = ("haema_bf16", "torch_bf16")
+"""Peers whose products are of bfloat16, which are run where they are asked for, and compared with each other alone."""
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 """glibc is told to keep freed memory, for every peer alike."""
 
@@ -47,7 +49,7 @@ class Peer:
     """A running worker.
 
     Args:
-        name: One of ``PEERS``.
+        name: One of ``PEERS`` or ``BF16``.
         workload: A key of ``WORKLOADS``.
         options: Those of ``parser``.
         more: More arguments of the worker.
@@ -148,7 +150,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     """The options that all programs here have in common."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--workload", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    made.add_argument("--peer", nargs="+", choices=PEERS, default=list(PEERS))
+    made.add_argument("--peer", nargs="+", choices=(*PEERS, *BF16), default=list(PEERS))
     made.add_argument("--threads", type=int, default=processors())
     made.add_argument("--python", nargs="+", default=[], metavar="MODULE=INTERPRETER")
     return made

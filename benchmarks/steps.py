@@ -9,6 +9,9 @@ most memory that the process ever had, libraries and compiling included, and, fo
 times faster it is than PyTorch as it comes, and than the fastest of the peers. A peer whose package is not installed,
 or which cannot run, is named and left out; ``--python torch=/venv/bin/python`` says which interpreter has it. For
 every peer alike glibc is told to keep freed memory, which spares page faults.
+
+haema_bf16 and torch_bf16, whose products are of bfloat16, run where ``--peer`` names them; the fastest of the peers is
+then sought among those of the same precision.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import platform
 import statistics
 from typing import Any
 
-from benchmarks.running import installed, parser, processor, started
+from benchmarks.running import BF16, installed, parser, processor, started
 from benchmarks.workloads import WORKLOADS
 
 BUSY = 0.5
@@ -36,8 +39,9 @@ def ratios(rows: list[Row]) -> None:
     for row in rows:
         own = row["peer"].startswith("haema")
         base = others.get("torch_eager")
+        alike = [seconds for peer, seconds in others.items() if (peer in BF16) == (row["peer"] in BF16)]
         row["x PyTorch eager"] = base / row["seconds"] if own and base else None
-        row["x best peer"] = min(others.values()) / row["seconds"] if own and others else None
+        row["x best peer"] = min(alike) / row["seconds"] if own and alike else None
 
 
 def compare(workload: str, peers: list[str], options: argparse.Namespace) -> list[Row]:

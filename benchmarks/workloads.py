@@ -258,6 +258,7 @@ WORKLOADS: dict[str, Workload] = {
     "lenet5": Ready("lenet5", 1, 28, 128),
     "stack": Ready("stack", 1, 28, 128, (32, 64, 128)),
     "fast": Ready("fast", 3, 32, 256, (32, 128, 128)),
+    "fast-wide": Ready("fast", 3, 32, 256, (64, 256, 256)),
     "resnet20": Ready("resnet20", 3, 32, 128),
 }
 

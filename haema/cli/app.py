@@ -128,6 +128,14 @@ def train(
     eager: Annotated[
         bool, typer.Option("--eager", help="Without the compiler: slower, the same model up to rounding.")
     ] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="bf16: products of bfloat16, summed in float32; faster on CPUs with AMX or AVX512_BF16. "
+            "[dim]Default: float32; for --recipe best on coloured images bf16, where there is AMX.[/dim]",
+        ),
+    ] = None,
     stream: Stream = None,
     skip_broken: SkipBroken = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object; prose goes to standard error.")] = False,
@@ -144,7 +152,7 @@ def train(
 
     options = TrainOptions(
         data, target, task, model, recipe, epochs, lr, batch_size, seed, validation, out, resume, time_limit, json,
-        eager, stream, skip_broken,
+        eager, stream, skip_broken, precision,
     )  # fmt: skip
     outcome = work(options)
     show(run_report(outcome), sys.stderr if json else None)

@@ -70,7 +70,8 @@ def run_report(outcome: Outcome, for_file: bool = False) -> list[Any]:
         "",
         f"{card.source}: {described(card)}",
         f"  rows       {rows['training']:,} to learn from, {validated}{rows['test']:,} to test with ({of})",
-        f"  model      {plan.model}, {parameters:,} parameters{', recipe best' if plan.recipe == 'best' else ''}",
+        f"  model      {plan.model}, {parameters:,} parameters{', recipe best' if plan.recipe == 'best' else ''}"
+        f"{', products of bfloat16' if plan.precision == 'bf16' else ''}",
         f"  training   {len(history)} epochs of batches of {plan.batch_size}, {plan.optimizer}, learning rate up to "
         f"{plan.lr:g}, seed {outcome.options.seed}",
     ]

@@ -22,6 +22,7 @@ from haema.cli.guard import Interrupted, say, writing
 from haema.cli.picture import Draughtsman
 from haema.cli.scores import Scores, fingerprint, outputs_of, prepared, scored, trivial_of
 from haema.data import Data
+from haema.dtypes import PRECISIONS
 from haema.errors import HaemaError, InputError, suggest
 
 __all__ = ["Outcome", "TrainOptions", "train"]
@@ -60,6 +61,7 @@ class TrainOptions:
     eager: bool = False
     stream: bool | None = None
     skip_broken: bool = False
+    precision: str | None = None
 
     def check(self) -> None:
         """Refuse numbers that make no sense, before any work is done.
@@ -73,6 +75,12 @@ class TrainOptions:
             raise InputError(f"--model is {self.model!r}, which is unknown; {suggest(self.model, MODELS)}")
         if self.recipe is not None and self.recipe not in RECIPES:
             raise InputError(f"--recipe is {self.recipe!r}, which is unknown; {suggest(self.recipe, RECIPES)}")
+        if self.precision is not None and self.precision not in PRECISIONS:
+            raise InputError(
+                f"--precision is {self.precision!r}, which is unknown; {suggest(self.precision, PRECISIONS)}"
+            )
+        if self.eager and self.precision == "bf16":
+            raise InputError("--precision bf16 is for compiled steps, and --eager is for none; leave one of them out")
         if self.task not in (None, "classification", "regression"):
             raise InputError(f"--task is {self.task!r}, where 'classification' or 'regression' is right")
         for name, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
@@ -90,7 +98,10 @@ class TrainOptions:
     def words(self) -> str:
         """The command that goes on with this run."""
         words = ["haema", "train", self.data]
-        named = ("target", "task", "model", "recipe", "epochs", "lr", "batch_size", "validation", "out", "time_limit")
+        named = (
+            "target", "task", "model", "recipe", "epochs", "lr", "batch_size", "validation", "out", "time_limit",
+            "precision",
+        )  # fmt: skip
         for name in named:
             value = getattr(self, name)
             if value is not None:
@@ -121,6 +132,7 @@ class TrainOptions:
             "validation": self.share(plan.model == "table", 1),
             "seed": self.seed,
             "time-limit": self.time_limit,
+            "precision": plan.precision,
         }
 
 
@@ -313,7 +325,10 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
     from haema.train.plans import plan_for
 
     hm.manual_seed(options.seed)
-    plan = plan_for(parts.train, options.model, options.epochs, options.lr, options.batch_size, options.recipe)
+    precision = "float32" if options.eager else options.precision
+    plan = plan_for(
+        parts.train, options.model, options.epochs, options.lr, options.batch_size, options.recipe, precision
+    )
     model = plan.build()
     learner = plan.learner(model)
     train_part = plan.training_part(parts.train, model)
@@ -346,6 +361,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
         task=parts.train.task,
         average=plan.average,
         compile=False if options.eager else None,
+        precision=plan.precision,
     )
     try:
         with _stoppable(), writing(files.checkpoint):

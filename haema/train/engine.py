@@ -75,14 +75,15 @@ class Engine:
     Args:
         step: One step.
         compiled: Whether to compile it.
+        precision: Of the products in its programs, as for `haema.compile`.
 
     Attributes:
         reason: Why steps run eagerly: None if they do not, "" if that is wanted.
         told: Whether a fallback is told on standard error.
     """
 
-    def __init__(self, step: Step, compiled: bool = True) -> None:
-        self.step = step
+    def __init__(self, step: Step, compiled: bool = True, precision: str = "float32") -> None:
+        self.step, self.precision = step, precision
         self.reason: str | None = None if compiled else ""
         self.told = True
         self.programs: dict[str, Any] = {}
@@ -214,7 +215,8 @@ class Engine:
             if program is None:
                 from haema.compiler import compile
 
-                program = self.programs[name] = compile(getattr(self, "_" + name.replace(" ", "_")))
+                step = getattr(self, "_" + name.replace(" ", "_"))
+                program = self.programs[name] = compile(step, self.precision)
             made, self._recorded = program.count, False
             return call(program)
         except _Once:

@@ -38,6 +38,8 @@ BAD_OPTIONS = [
     (["train", "digits", "--model", "renset"], "--model is 'renset'"),
     (["train", "digits", "--recipe", "bets"], "--recipe is 'bets'"),
     (["train", "digits", "--recipe", "best"], "recipe 'best' is for convolutional networks"),
+    (["train", "digits", "--precision", "bf61"], "--precision is 'bf61'"),
+    (["train", "digits", "--precision", "bf16", "--eager"], "leave one of them out"),
     (["train", "digits", "--task", "clustering"], "--task is 'clustering'"),
     (["train", "digits", "--out", ""], "--out is ''"),
     (["train", "digits", "--out", "folder/"], "--out is 'folder/'"),

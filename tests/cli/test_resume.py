@@ -114,6 +114,7 @@ def test_other_settings_are_refused(cli, unfinished):
         (["--batch-size", "16"], "--batch-size 32, and now it is 16"),
         (["--validation", "0.2"], "--validation 0.1, and now it is 0.2"),
         (["--model", "mlp"], "--model linear, and now it is mlp"),
+        (["--precision", "bf16"], "--precision float32, and now it is bf16"),
         (["--time-limit", "9"], "--time-limit left out, and now it is 9"),
     ):
         assert part in cli(*WORDS, *words, "--resume").sentence

@@ -9,6 +9,7 @@ from PIL import Image
 import haema as hm
 from cli.conftest import Result, flowers, houses, process
 from haema.data import write_idx
+from haema.dtypes import PRECISIONS
 
 SMALL = ["--model", "linear", "--epochs", "2"]
 
@@ -109,6 +110,20 @@ def test_named_network_and_best_recipe(cli, tmp_path):
     assert "recipe best" in r.out
     assert "recipe best" in cli("inspect", "shades.haema").out
     assert cli("evaluate", "shades.haema", "shades.npz", "--json").json["value"] == 1.0
+
+
+def test_products_of_bfloat16(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    x = (rng.integers(0, 60, (80, 3, 12, 12)) + 150 * y[:, None, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "shades.npz", x=x, y=y)
+    found = [cli("train", "shades.npz", "--epochs", "8", "--out", f"{p}.haema", "--precision", p) for p in PRECISIONS]
+    assert [r.status for r in found] == [0, 0], found[1].err
+    assert ["products of bfloat16" in r.out for r in found] == [False, True]
+    assert "precision bf16" in cli("inspect", "bf16.haema").out
+    assert "--precision bf16" in (tmp_path / "bf16-report.txt").read_text()
+    assert cli("evaluate", "bf16.haema", "shades.npz", "--json").json["value"] == 1.0
+    assert (tmp_path / "bf16.haema").read_bytes() != (tmp_path / "float32.haema").read_bytes()
 
 
 def test_folder_of_idx_files_with_its_own_test_part(cli, tmp_path):

@@ -9,6 +9,7 @@ from train.problems import blobs, line, net, weights
 import haema as hm
 from haema import nn, optim
 from haema.data import DataLoader, Dataset
+from haema.errors import InputError
 from haema.train import (
     Callback,
     GradientNorms,
@@ -373,6 +374,38 @@ def test_a_compiler_that_fails_is_no_reason_to_fail(monkeypatch, capsys):
     trainer = fitted(net(hidden=7), *blobs(41), compile=True, fit={"progress": None})
     assert math.isfinite(trainer.history["loss"][-1])
     assert "the compiler failed (KeyError: 'x')" in capsys.readouterr().err
+
+
+def test_precision_of_the_products():
+    x, y = images(96)
+    x = np.repeat(np.repeat(x, 3, 2), 3, 3)  # so large that pairs of bfloat16 are worth it
+
+    def wide():
+        hm.manual_seed(2)
+        return nn.Sequential(
+            nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2048, 3)
+        )
+
+    fit = {"epochs": 2, "batch_size": 32, "validation": 0.5}
+    wide32, narrow, eager = (
+        fitted(wide(), x, y, compile=None, fit=fit, precision="float32"),
+        fitted(wide(), x, y, compile=None, fit=fit, precision="bf16"),
+        fitted(wide(), x, y, compile=False, fit=fit),
+    )
+    assert narrow.engine.compiled
+    assert narrow.hyperparameters["precision"] == "bf16"
+    np.testing.assert_allclose(wide32.history["loss"], eager.history["loss"], rtol=1e-4)
+    np.testing.assert_allclose(narrow.history["loss"], eager.history["loss"], rtol=2e-2)
+    assert abs(narrow.history["loss"][0] / wide32.history["loss"][0] - 1) > 1e-6
+    narrow.precision = "float32"
+    assert narrow.engine.precision == "float32"
+
+
+def test_a_precision_that_cannot_be():
+    with pytest.raises(InputError, match="precision is 'bf61'; did you mean 'bf16'"):
+        Trainer(net(), precision="bf61")
+    with pytest.raises(InputError, match="which only compiled steps have, and compile is False"):
+        Trainer(net(), precision="bf16", compile=False)
 
 
 def test_eager_by_argument_and_by_environment(monkeypatch):

@@ -6,11 +6,12 @@ import pytest
 import haema as hm
 from haema import io, nn
 from haema.data import Data
+from haema.errors import InputError
 from haema.models import MODELS
 from haema.models.fast import fast, multiply_adds
 from haema.train import Checkpoint, LambdaCallback, Trainer
-from haema.train.plans import ImagePlan, augmentation_for, plan_for
-from haema.train.plans.images import SIZES
+from haema.train.plans import ImagePlan, augmentation_for, images, plan_for
+from haema.train.plans.images import IN_TILES, SIZES
 
 
 def stripes(n=96, channels=1, size=12, seed=0, task="classification"):
@@ -166,7 +167,7 @@ def test_work_is_counted_and_bounded():
     for shape, widths in (((3, 32, 32), (64, 256, 256)), ((1, 28, 20), (8, 16, 24))):
         network = fast(shape[0], shape[1:], 10, widths)
         assert multiply_adds(shape[0], shape[1:], 10, widths) == nn.summary(network, shape, show=False).multiply_adds
-    for size in SIZES.values():
+    for size in (*SIZES.values(), IN_TILES):
         shape = (1, 28, 28) if size.rows == 57_500 else (3, 32, 32)
         assert size.fitted(size.rows, shape, 10) == size  # what the table at the head of the plans says
         few, many = size.fitted(100, shape, 10), size.fitted(300_000, shape, 10)
@@ -191,6 +192,21 @@ def test_recipes_differ_in_what_they_say():
     other, longer = plan_for(data, "vgg"), plan_for(data, "vgg", recipe="best")
     assert longer.epochs == 2 * other.epochs
     assert (other.average, longer.loss.label_smoothing) == (None, 0.1)
+
+
+def test_products_are_of_bfloat16_where_wished_or_worth_it(monkeypatch):
+    data = stripes(channels=3)
+    for has in (False, True):
+        monkeypatch.setattr(images, "_has_tiles", lambda has=has: has)
+        assert plan_for(data).precision == "float32"
+        plans = [plan_for(data, recipe="best", precision=p) for p in (None, "float32", "bf16")]
+        tiles = [True, False, True] if has else [False] * 3
+        assert [p.widths == IN_TILES.widths for p in plans] == tiles
+        assert [p.precision for p in plans] == ["bf16" if has else "float32", "float32", "bf16"]
+        assert plan_for(stripes(), "fast", recipe="best").precision == "float32"
+        assert plan_for(data, "vgg", precision="bf16").hyperparameters()["precision"] == "bf16"
+    with pytest.raises(InputError, match="precision is 'bf61', which is unknown; did you mean 'bf16'"):
+        plan_for(data, precision="bf61")
 
 
 def test_augmentation_comes_first():

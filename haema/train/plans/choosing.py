@@ -9,6 +9,7 @@ from typing import Any
 
 from haema import nn
 from haema.data import Data
+from haema.dtypes import PRECISIONS
 from haema.errors import InputError, suggest
 from haema.models import MODELS as NETWORKS
 from haema.models.common import LEAST
@@ -42,6 +43,7 @@ def plan_for(
     lr: float | None = None,
     batch_size: int | None = None,
     recipe: str | None = None,
+    precision: str | None = None,
 ) -> Plan:
     """The plan for some training rows.
 
@@ -50,6 +52,7 @@ def plan_for(
         model: A name of ``MODELS``; default: by the table at the head of this package.
         epochs, lr, batch_size: Choices to be kept; default: the plan's own.
         recipe: A name of ``RECIPES``; default: "default".
+        precision: Of the products in compiled steps, "float32" or "bf16"; default: the plan's own.
 
     Raises:
         InputError: the data has no target or does not suit the model, or a choice is out of its range.
@@ -60,12 +63,14 @@ def plan_for(
         raise InputError(f"model is {model!r}, which is unknown; {suggest(model, MODELS)}")
     if recipe is not None and recipe not in RECIPES:
         raise InputError(f"recipe is {recipe!r}, which is unknown; {suggest(recipe, RECIPES)}")
+    if precision is not None and precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, which is unknown; {suggest(precision, PRECISIONS)}")
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; a whole number from 1 upwards is right")
     if lr is not None and not 0 < lr < math.inf:
         raise InputError(f"lr is {lr}; a positive number such as 0.001 is right")
-    plan = _tables(data, model) if data.kind == "table" else _arrays(data, model, recipe or "default")
+    plan = _tables(data, model) if data.kind == "table" else _arrays(data, model, recipe or "default", precision)
     if recipe == "best" and plan.recipe != "best":
         raise InputError(
             f"recipe 'best' is for convolutional networks on images, and {data.source} is for model {plan.model!r}; "
@@ -76,6 +81,7 @@ def plan_for(
         epochs=plan.epochs if epochs is None else epochs,
         lr=plan.lr if lr is None else lr,
         batch_size=plan.batch_size if batch_size is None else batch_size,
+        precision=plan.precision if precision is None else precision,
     )
 
 
@@ -92,7 +98,7 @@ def _tables(data: Data, model: str | None) -> Plan:
     return replace(plan, patience=25)
 
 
-def _arrays(data: Data, model: str | None, recipe: str) -> Plan:
+def _arrays(data: Data, model: str | None, recipe: str, precision: str | None) -> Plan:
     if data.x.ndim < 2:
         raise InputError(f"{data.source} has inputs of shape {data.x.shape}, where rows of features, (n, k), are right")
     images = data.kind == "images" and data.x.ndim == 4
@@ -102,7 +108,7 @@ def _arrays(data: Data, model: str | None, recipe: str) -> Plan:
         raise InputError(f"{data.source} holds arrays of shape {data.x.shape}, and model {model!r} is for images")
     model = model or (_network(data) if images else "mlp")
     if model in NETWORKS:
-        return image_plan(data, model, recipe)
+        return image_plan(data, model, recipe, precision)
     first = Standardize.of(data.x)
     flat = [nn.Flatten()] if data.x.ndim > 2 else []
     width = math.prod(data.x.shape[1:])

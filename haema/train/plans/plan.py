@@ -43,6 +43,7 @@ class Plan:
         recipe: "default", or "best", which takes longer.
         average: Decay of the average of the weights, for `Trainer`, or None.
         tta: Whether predictions are averaged over an image and its mirror image.
+        precision: For `Trainer`.
     """
 
     model: str
@@ -59,6 +60,7 @@ class Plan:
     recipe: str = "default"
     average: float | None = None
     tta: bool = False
+    precision: str = "float32"
 
     def make_optimizer(self, model: Any) -> Any:
         """The optimizer of the parameters that a network learns."""
@@ -116,6 +118,7 @@ class Plan:
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "recipe": self.recipe,
+            "precision": self.precision,
         }
 
 
