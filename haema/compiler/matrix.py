@@ -97,6 +97,7 @@ class Matrix(Tiles):
         p = self.plan
         axis, *more = axes
         step = 1 if more else p.depth
+        assert axis.size % step == 0
         with self.b.loop(0, axis.size, step) as loop:
             self.where[axis] = loop.index
             if more:

@@ -213,7 +213,7 @@ def contraction(
     row = None if which is None else rows[which]
     outer = [x for x in axes if x is not v and x is not row]
     best: tuple[float, Plan] | None = None
-    for blocks, within, places in _cuts(nest, v, inner, flat):
+    for blocks, within, places in _cuts(nest, v, inner, flat, max(depth, 1)):
         plan = Plan(
             v, lanes, outer, within, places, kind="contraction", row=row, tile=(mr, nv), second=b,
             native=core.pairs and target.pairs, depth=depth, blocks=blocks,
@@ -345,11 +345,12 @@ def _shared(p: Plan) -> tuple[int, int]:
 
 
 def _cuts(
-    nest: Nest, v: Axis, inner: list[Axis], flat: dict[int, Index]
+    nest: Nest, v: Axis, inner: list[Axis], flat: dict[int, Index], grain: int
 ) -> Iterator[tuple[list[Axis], list[Axis], dict[int, Index]]]:
     """Ways to take the outermost part of a long reduction out of ``inner``: (blocks, rest, places).
 
-    The sum is then taken block by block, so that what a tile reads of each stays in the cache.
+    The sum is then taken block by block, so that what a tile reads of each stays in the cache. What is left of the
+    innermost axis is a multiple of ``grain``.
     """
     yield [], inner, flat
     (store, *more) = nest.stores
@@ -364,7 +365,12 @@ def _cuts(
             blocks, rest = [*blocks, axis], rest[1:]
             yield blocks, rest, flat
             continue
-        sizes = (n for n in range(2, min(axis.size // 2, LONG) + 1) if axis.size % n == 0 and n * below >= SHORT)
+        step = grain if axis is inner[-1] else 1
+        sizes = (
+            n
+            for n in range(2, min(axis.size // 2, LONG) + 1)
+            if axis.size % n == 0 and n % step == 0 and n * below >= SHORT
+        )
         for n in itertools.islice(sizes, 3):
             outer, within = Axis(axis.name + "0", axis.size // n), Axis(axis.name + "1", n)
             places = {}
