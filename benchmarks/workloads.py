@@ -227,9 +227,10 @@ class Ready:
     def _fast(self) -> Shapes:
         yield from _conv("whiten", self.channels, 8 * self.channels, 2)
         for i, (a, b) in enumerate(pairwise((8 * self.channels, *self.widths)), 1):
-            for j, (n, m) in enumerate(((a, b), (b, b)), 1):
-                yield from _conv(f"block{i}.conv{j}", n, m, bias=False)
-                yield from _norm(f"block{i}.norm{j}", m)
+            for j, n in enumerate((a, b, b), 1):
+                inside = f"block{i}" if j == 1 else f"block{i}.residual.module"
+                yield from _conv(f"{inside}.conv{j}", n, b, bias=False)
+                yield from _norm(f"{inside}.norm{j}", b)
         yield "head.weight", (self.classes, self.widths[-1])
 
     def _resnet20(self) -> Shapes:

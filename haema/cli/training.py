@@ -386,6 +386,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
                 os.unlink(files.checkpoint)
         raise
     model.meta = learner.meta
+    plan.finish(model)
     return model, plan, history
 
 

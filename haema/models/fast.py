@@ -18,14 +18,16 @@ def fast(
     classes: int = 10,
     widths: Sequence[int] = (64, 256, 256),
 ) -> nn.Sequential:
-    """Whitened 2x2 patches, 3 blocks of two convolutions, the largest value of each map, a dense layer.
+    """Whitened 2x2 patches, 3 blocks of three convolutions, the largest value of each map, a dense layer.
 
-        whiten -> GELU -> 3 x (conv -> max pool -> norm -> GELU -> conv -> norm -> GELU) -> global max -> dense / 9
+        whiten -> GELU -> 3 x block -> global max -> dense / 9
+
+        block(x) = GELU(h + norm(conv(GELU(norm(conv(h)))))),  h = GELU(norm(max pool(conv(x))))
 
     ``network.whiten.fit(images)`` computes the first convolution, which is not learned (nor is its bias of 0), from
     standardised training images; it is 0 before. The 3x3 convolutions have no bias and begin by handing their input on
     (the further channels are drawn); batch norm has no learned scale. With 3 channels, 32 x 32 pixels, 10 classes and
-    the default widths the network has about 1.97 million parameters and takes 0.24 GFLOP per image forward, three times
+    the default widths the network has about 3.2 million parameters and takes 0.32 GFLOP per image forward, three times
     that in training.
 
     Args:
@@ -37,7 +39,8 @@ def fast(
     Raises:
         InputError: an argument is out of its range.
 
-    Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, arXiv:2404.00498, section 3.
+    Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, arXiv:2404.00498, section 3; the third
+    convolutions and the way past the last two are those of its network for 96 %.
     """
     height, width = image("fast", in_channels, size, classes)
     if not widths or any(not isinstance(w, int) or w < 1 for w in widths):
@@ -56,15 +59,17 @@ def fast(
 
 
 def _block(a: int, b: int, window: tuple[int, int]) -> nn.Sequential:
+    rest = nn.Sequential(
+        {"conv2": _conv(b, b), "norm2": _norm(b), "gelu2": nn.GELU(), "conv3": _conv(b, b), "norm3": _norm(b)}
+    )
     return nn.Sequential(
         {
             "conv1": _conv(a, b),
             "pool": nn.MaxPool2d(window),
             "norm1": _norm(b),
             "gelu1": nn.GELU(),
-            "conv2": _conv(b, b),
-            "norm2": _norm(b),
-            "gelu2": nn.GELU(),
+            "residual": nn.Residual(rest),
+            "gelu3": nn.GELU(),
         }
     )
 
@@ -90,6 +95,6 @@ def multiply_adds(in_channels: int, size: tuple[int, int], classes: int, widths:
     for w in widths:
         total += sides[0] * sides[1] * 9 * channels * w
         _, sides = halved(sides)
-        total += sides[0] * sides[1] * 9 * w * w
+        total += sides[0] * sides[1] * 9 * w * w * 2
         channels = w
     return total + channels * classes

@@ -120,7 +120,7 @@ from haema.nn.pooling import (
     StochasticPool2d,
 )
 from haema.nn.preprocessing import MinMaxScale, PrepareTable, RestoreScale, Standardize
-from haema.nn.residual import BasicBlock
+from haema.nn.residual import BasicBlock, Residual
 from haema.nn.shape import Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, UpsamplingNearest2d
 from haema.nn.summary import summary
 from haema.nn.tables import (
@@ -144,7 +144,7 @@ __all__ = [
     "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential",
     "Perceptron",
     "Bilinear", "Identity", "Linear", "Scale",
-    "BasicBlock", "PatchWhitening",
+    "BasicBlock", "Residual", "PatchWhitening",
     "Embedding", "EmbeddingBag",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Fold", "Unfold",
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d",

@@ -1,7 +1,8 @@
-"""The residual block."""
+"""Modules around which their input goes past."""
 
 from __future__ import annotations
 
+from haema.errors import ShapeError
 from haema.nn._factory import sizes
 from haema.nn.activation import ReLU
 from haema.nn.conv import Conv2d
@@ -9,7 +10,41 @@ from haema.nn.module import Module
 from haema.nn.normalization import BatchNorm2d
 from haema.tensor import Tensor
 
-__all__ = ["BasicBlock"]
+__all__ = ["BasicBlock", "Residual"]
+
+
+class Residual(Module):
+    """A module around which the input goes past.
+
+        y = module(x) + s(x),  s = downsample, or the identity
+
+    Args:
+        module: Computes what is added.
+        downsample: Gives x the shape of module(x). Default: None, where it has that shape.
+
+    Shapes:
+        x: any that ``module`` takes; y: that of module(x).
+
+    Raises:
+        ShapeError: module(x) has another shape than what goes past it.
+
+    Source: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2015, arXiv:1512.03385, equations (1)
+    and (2).
+    """
+
+    def __init__(self, module: Module, downsample: Module | None = None) -> None:
+        super().__init__()
+        self.module = module
+        self.register_module("downsample", downsample)
+
+    def forward(self, input: Tensor) -> Tensor:
+        y, past = self.module(input), input if self.downsample is None else self.downsample(input)
+        if y.shape != past.shape:
+            raise ShapeError(
+                f"Residual: the module makes {tuple(y.shape)}, and {tuple(past.shape)} goes past it; equal shapes are "
+                "right"
+            )
+        return y + past
 
 
 class BasicBlock(Module):

@@ -70,6 +70,18 @@ def test_basic_block_asks_for_a_way_past():
     assert block(hm.randn(2, 4, 7, 5)).shape == (2, 8, 4, 3)
 
 
+def test_residual_adds_what_goes_past():
+    x = hm.randn(3, 4)
+    inside, past = nn.Linear(4, 4), nn.Linear(4, 2)
+    np.testing.assert_array_equal(nn.Residual(inside)(x).detach().numpy(), (inside(x) + x).detach().numpy())
+    wide = nn.Residual(nn.Linear(4, 2), past)
+    np.testing.assert_array_equal(wide(x).detach().numpy(), (wide.module(x) + past(x)).detach().numpy())
+    assert [*wide.state_dict()] == ["module.weight", "module.bias", "downsample.weight", "downsample.bias"]
+    for module in (nn.Linear(4, 2), nn.Linear(4, 1), nn.Unflatten(1, (2, 2))):  # (3, 1) would broadcast
+        with pytest.raises(hm.ShapeError, match=r"Residual: the module makes \(3, .*\), and \(3, 4\) goes past it"):
+            nn.Residual(module)(x)
+
+
 def test_basic_block_adds_its_input():
     block = nn.BasicBlock(3, 3)
     with hm.no_grad():

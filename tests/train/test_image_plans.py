@@ -1,5 +1,7 @@
 """The plans for images: what they are made of, that each network learns, and going on where a run was killed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def test_default_network_learns_images_of_any_channels(channels, recipe, tmp_pat
     trainer = trained(stripes(channels=channels), epochs=3 if recipe == "best" else 6, recipe=recipe)
     new = stripes(60, channels, seed=1)
     assert trainer.evaluate(new.x, new.y)["accuracy"] > 0.9
-    assert any(isinstance(m, nn.TestTimeAugmentation) for m in trainer.model.modules()) == (channels > 1)
+    assert trainer.model[-1].flip == (channels > 1)
     io.save(trainer.model, tmp_path / "m.haema")
     again = io.load(tmp_path / "m.haema")
     np.testing.assert_array_equal(Trainer(again).outputs(new.x), trainer.outputs(new.x))
@@ -61,7 +63,7 @@ def test_numbers_are_learned_from_images_too():
     trainer = trained(data, epochs=15)
     assert trainer.evaluate(data.x, data.y)["r2"] > 0.8
     assert plan_for(data).optimizer == "AdamW"
-    assert augmentation_for(data, "best") == []
+    assert augmentation_for(data) == []
 
 
 def test_numbers_are_learned_from_images_by_convolutions():
@@ -117,7 +119,7 @@ def test_optimizer_of_the_fast_network():
     assert all(g["nesterov"] and g["momentum"] == 0.85 for g in optimizer.param_groups)
     assert {p.ndim for p in weights["params"]} == {2, 4}
     assert weights["weight_decay"] > 0
-    assert len(norms["params"]) == 6
+    assert len(norms["params"]) == 9
     assert norms["weight_decay"] == 0
     assert norms["lr"] == 64 * weights["lr"] == 64 * plan.lr
     assert plan.lr == pytest.approx(0.75 * (plan.batch_size / 512) ** 0.5)
@@ -149,14 +151,14 @@ def test_rate_goes_up_and_down_along_straight_lines():
     assert rates.shape == (steps, 2)
     np.testing.assert_allclose(rates[:, 1], 64 * rates[:, 0])
     peak = 0.23 * steps - 1
-    expected = np.interp(np.arange(steps), [0, peak, steps - 1], [0.2, 1, 0.07])
+    expected = np.interp(np.arange(steps), [0, peak, steps - 1], [0.2, 1, 0.01])
     np.testing.assert_allclose(rates[:, 0], expected, rtol=1e-6)
 
 
 def test_whitening_is_of_the_training_images():
     data = stripes(200)
     model = plan_for(data, "fast").build()
-    first, network = next(m for m in model if isinstance(m, nn.Standardize)), model[-1]
+    first, network = next(m for m in model if isinstance(m, nn.Standardize)), model[-1].module
     with hm.no_grad():
         y = network.whiten(first(hm.from_numpy(data.x))).numpy()[:, :4]
     found = np.cov(y.transpose(1, 0, 2, 3).reshape(4, -1))
@@ -177,6 +179,38 @@ def test_work_is_counted_and_bounded():
         assert work <= size.budget
         larger = size.fitted(size.rows, (shape[0], 64, 64), 10)
         assert (larger.widths, larger.epochs) < (size.widths, size.epochs)
+
+
+@pytest.mark.parametrize(("channels", "views"), [(1, 5), (3, 10)])
+def test_fast_network_validates_with_few_views_and_predicts_with_many(channels, views):
+    plan = plan_for(stripes(32, channels=channels), "fast")
+    model = plan.build().eval()
+    x = hm.randn(2, channels, 12, 12)
+    assert len(model[-1].views(x)) == (1 if channels == 1 else 2)
+    network = model[-1].module
+    plan.finish(model)
+    seen = model[-1].views(x)
+    assert len(seen) == views
+    assert model[-1].module is network
+    assert not model[-1].training
+    np.testing.assert_array_equal(seen[0].numpy(), x.numpy())
+    np.testing.assert_array_equal(seen[1].numpy()[:, :, 1:, 1:], x.numpy()[:, :, :-1, :-1])
+    other = plan_for(stripes(channels=3), "resnet20", recipe="best")
+    trained = other.build()
+    other.finish(trained)
+    assert len(trained[-1].views(x)) == 2
+
+
+def test_best_recipe_erases_squares_of_coloured_images():
+    x = np.full((6, 3, 16, 16), 200, np.uint8)
+    x[:, :, :8] = 50
+    data = replace(stripes(6, channels=3, size=16), x=x)
+    for recipe, erased in (("default", 0), ("best", 16)):
+        model = plan_for(data, "fast", recipe=recipe).build().train()
+        y = nn.Sequential(*list(model)[:-1])(hm.from_numpy(x)).numpy()
+        assert ((abs(y) < 1e-6).all(1).sum((1, 2)) == erased).all()
+        kept = nn.Sequential(*list(model)[:-1]).eval()(hm.from_numpy(x)).numpy()
+        assert (abs(kept) > 0.5).all()
 
 
 def test_recipes_differ_in_what_they_say():
@@ -210,11 +244,11 @@ def test_products_are_of_bfloat16_where_wished_or_worth_it(monkeypatch):
 
 
 def test_augmentation_comes_first():
-    crop, flip = augmentation_for(stripes(channels=3, size=32), "default")
+    crop, flip = augmentation_for(stripes(channels=3, size=32))
     assert isinstance(crop, nn.RandomCrop)
     assert "padding=2, padding_mode='reflect'" in repr(crop)
     assert isinstance(flip, nn.RandomHorizontalFlip)
-    (turned,) = augmentation_for(stripes(), "default")
+    (turned,) = augmentation_for(stripes())
     assert "degrees" in repr(turned)
     network = plan_for(stripes(), "lenet5").build()
     assert [type(m).__name__ for m in network] == ["RandomAffine", "Standardize", "Sequential"]

@@ -107,6 +107,9 @@ class Plan:
         """What else the training needs."""
         return []
 
+    def finish(self, model: Any) -> None:
+        """Make of the trained model the one that predicts."""
+
     def hyperparameters(self) -> dict[str, Any]:
         """The choices as plain data."""
         return {
