@@ -34,7 +34,7 @@ Stream = Annotated[
     bool | None,
     typer.Option(
         "--stream/--no-stream",
-        help="Leave images in their files and decode them as they are needed. "
+        help="Leave images in their files and read them as they are needed. "
         "[dim]Default: where they take more than a third of the free memory.[/dim]",
         show_default=False,
     ),

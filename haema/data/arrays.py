@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import zipfile
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from haema.data.reading import reading
+from haema.data.stored import Stored, axes_of_images
 from haema.errors import InputError, suggest
 
 __all__ = ["as_features", "as_labels", "read_npz"]
 
+_HEADERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _WIDER = {"i1": "i4", "i2": "i4", "i8": "i8", "u2": "i4", "u4": "i8", "u8": "i8", "f2": "f4", "f16": "f8"}
 # In order of preference: the names under which people store inputs, labels and their test parts.
 _X = ("x_train", "train_x", "train_images", "x", "data", "images", "features", "inputs", "arr_0")
@@ -46,13 +52,9 @@ def as_features(x: Any, name: str) -> tuple[str, np.ndarray]:
         raise InputError(f"{name} is the single number {array}, where one row per sample is right")
     if 0 in array.shape[1:]:
         raise InputError(f"{name} has shape {array.shape}; one or more values per row are right")
-    if array.dtype == np.uint8 and array.ndim == 3:
-        return "images", array[:, None]  # (N, 1, H, W)
-    if array.dtype == np.uint8 and array.ndim == 4:
-        if array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
-            array = np.ascontiguousarray(array.transpose(0, 3, 1, 2))  # (N, C, H, W)
-        if array.shape[1] in (1, 3):
-            return "images", array
+    axes = axes_of_images(array.shape, array.dtype)
+    if axes is not None:
+        return "images", array[:, None] if array.ndim == 3 else np.ascontiguousarray(array.transpose(0, *axes))
     if array.dtype.kind == "f":
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
@@ -96,13 +98,15 @@ def as_labels(y: Any, name: str, rows: int, x_name: str) -> np.ndarray:
 
 
 def read_npz(
-    path: str | os.PathLike[str], target: str | None = None
-) -> dict[str, tuple[np.ndarray, str, np.ndarray | None, str]]:
+    path: str | os.PathLike[str], target: str | None = None, stays: Callable[[Stored | None], bool] | None = None
+) -> dict[str, tuple[np.ndarray | Stored, str, np.ndarray | None, str]]:
     """The parts of an NPZ file, found by the names of its arrays (whatever their case).
 
     Args:
         path: the file.
         target: the name of the array of labels, where it is not one of the usual.
+        stays: whether inputs that lie so in the file are left there; it gets None for those that are compressed.
+            Default: none are.
 
     Returns:
         ``{"train": (x, its key, y or None, its key)}`` and, where there is one, a ``"test"`` part likewise.
@@ -129,7 +133,7 @@ def read_npz(
             if parts["train"][0] is None:
                 parts = {"train": parts["test"]}
             found = {
-                part: (stored[x], x, None if y is None else stored[y], y or "")
+                part: (_kept(name, x, stays) or stored[x], x, None if y is None else stored[y], y or "")
                 for part, (x, y) in parts.items()
                 if x is not None
             }
@@ -150,10 +154,7 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) 
     key = member.filename.removesuffix(".npy")
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
+        read_header = _HEADERS.get(version)
         if read_header is None:
             raise InputError(f"{key!r} in {name} is not an array of plain numbers or texts")
         shape, _, dtype = read_header(file)
@@ -167,6 +168,32 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) 
     # Deflate shrinks a thousandfold at most, so a size beyond that is itself only a claim.
     if claimed != there or member.file_size > 2000 * (member.compress_size + 100):
         raise InputError(f"{key!r} in {name} is damaged: it claims {claimed} bytes that are not there")
+
+
+def _kept(name: str, key: str, stays: Callable[[Stored | None], bool] | None) -> Stored | None:
+    """Where an array lies, if it is to stay there."""
+    if stays is None:
+        return None
+    with zipfile.ZipFile(name) as archive, open(name, "rb") as file:
+        members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
+        found = _place(file, members[key], name)
+        if not stays(found):
+            return None
+        with archive.open(members[key]) as content:  # to the end, where its checksum is compared
+            while content.read(1 << 20):
+                pass
+        return found
+
+
+def _place(file: BinaryIO, member: zipfile.ZipInfo, name: str) -> Stored | None:
+    """Where an array lies; None where it is compressed, or its first axis varies fastest."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        return None
+    file.seek(member.header_offset + 26)
+    file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)  # past the name and what else is said of it
+    version = np.lib.format.read_magic(file)
+    shape, by_columns, dtype = _HEADERS[version](file)
+    return None if by_columns else Stored(name, file.tell(), shape, dtype)
 
 
 def _find(keys: Mapping[str, str], names: tuple[str, ...]) -> str | None:

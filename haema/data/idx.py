@@ -25,9 +25,10 @@ import numpy as np
 
 from haema.atomic import atomic_write
 from haema.data.reading import reading
+from haema.data.stored import Stored
 from haema.errors import InputError
 
-__all__ = ["find_pairs", "looks_like_idx", "partner", "read_idx", "write_idx"]
+__all__ = ["find_pairs", "find_stored", "looks_like_idx", "partner", "read_idx", "write_idx"]
 
 _TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
@@ -53,15 +54,37 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """
     name = os.fspath(path)
     with reading(name), open(path, "rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        if not zipped:
+        if not _zipped(raw):
             return _parse(raw, name)
         with gzip.GzipFile(fileobj=raw) as file:
             return _parse(file, name)
 
 
-def _parse(file: BinaryIO | gzip.GzipFile, name: str) -> np.ndarray:
+def find_stored(path: str | os.PathLike[str]) -> Stored | None:
+    """Where in an IDX file its array lies; None where it is gzipped.
+
+    Raises:
+        InputError: as of `read_idx`.
+    """
+    name = os.fspath(path)
+    with reading(name), open(path, "rb") as file:
+        if _zipped(file):
+            return None
+        shape, dtype = _header(file, name)
+        start = file.tell()
+        found = os.fstat(file.fileno()).st_size - start
+        _check_size(name, shape, dtype, found)
+        return Stored(name, start, shape, dtype.newbyteorder("="))
+
+
+def _zipped(file: BinaryIO) -> bool:
+    start = file.read(2)
+    file.seek(0)
+    return start == b"\x1f\x8b"
+
+
+def _header(file: BinaryIO | gzip.GzipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """What an IDX file says of its array."""
     magic = file.read(4)
     if not magic:
         raise InputError(f"{name} is empty, where an IDX file is right")
@@ -74,7 +97,19 @@ def _parse(file: BinaryIO | gzip.GzipFile, name: str) -> np.ndarray:
     header = file.read(4 * ndim)
     if len(header) < 4 * ndim:
         raise InputError(f"{name} is truncated: its header ends within its {ndim} dimensions")
-    shape = struct.unpack(f">{ndim}I", header)
+    return struct.unpack(f">{ndim}I", header), dtype
+
+
+def _check_size(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], found: int) -> None:
+    claimed = math.prod(shape) * dtype.itemsize
+    if found != claimed:
+        size = " x ".join(map(str, shape))
+        there = f"only {found} bytes follow" if found < claimed else "more bytes follow"
+        raise InputError(f"{name} is damaged: its header claims {size} values, {claimed} bytes, but {there}")
+
+
+def _parse(file: BinaryIO | gzip.GzipFile, name: str) -> np.ndarray:
+    shape, dtype = _header(file, name)
     claimed = math.prod(shape) * dtype.itemsize
     parts, found = [], 0
     while found <= claimed:  # one byte more than claimed is enough to know that there are too many
@@ -83,10 +118,7 @@ def _parse(file: BinaryIO | gzip.GzipFile, name: str) -> np.ndarray:
             break
         parts.append(part)
         found += len(part)
-    if found != claimed:
-        size = " x ".join(map(str, shape))
-        there = f"only {found} bytes follow" if found < claimed else "more bytes follow"
-        raise InputError(f"{name} is damaged: its header claims {size} values, {claimed} bytes, but {there}")
+    _check_size(name, shape, dtype, found)
     try:
         values = np.frombuffer(b"".join(parts), dtype=dtype).reshape(shape)
     except ValueError as error:  # more dimensions than NumPy has, or, beside a 0, a product that overflows

@@ -1,49 +1,99 @@
-"""Images that stay in their files, and are decoded when they are looked at."""
+"""Images that stay in their files, and are read when they are looked at."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from haema.data.decoding import PORTION, Decoders, Portion, portion_size
 from haema.errors import InputError
 
-__all__ = ["ImageRows", "channel_moments", "digests_of", "moments_of", "rows_in_parts", "select", "update_digest"]
+__all__ = [
+    "ImageFiles", "ImageRows", "channel_moments", "digests_of", "moments_of", "rows_in_parts", "select",
+    "update_digest",
+]  # fmt: skip
+
+_NONE = np.empty((0, 8), np.uint8)
+"""Digests of no images."""
+
+
+class ImageSource(Protocol):
+    """Where images are: files of one each, or one file with all of them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of each."""
+        ...
+
+    def read(self, rows: np.ndarray, ahead: int) -> Iterator[np.ndarray]:
+        """The images of some row numbers, uint8, some at a time, (n, C, H, W).
+
+        Args:
+            rows: The row numbers.
+            ahead: Portions that may be read before they are asked for.
+        """
+        ...
+
+
+class ImageFiles:
+    """Image files, one for each image.
+
+    Args:
+        paths: The files, (N,) of objects.
+        size: H and W, to which an image of another size is resized.
+        channels: C, 1 or 3.
+        decoders: What decodes.
+    """
+
+    def __init__(self, paths: np.ndarray, size: tuple[int, int], channels: int, decoders: Decoders) -> None:
+        self.paths, self.shape, self._decoders = paths, (channels, *size), decoders
+
+    def read(self, rows: np.ndarray, ahead: int) -> Iterator[np.ndarray]:
+        """As of `ImageSource`.
+
+        Raises:
+            InputError: an image has become unreadable.
+        """
+        paths, at = self.paths[rows].tolist(), 0
+        channels, height, width = self.shape
+        for portion in self._decoders.decode(paths, (height, width), channels, ahead=ahead):
+            x = _whole(portion, paths, at)
+            at += len(x)
+            yield x.transpose(0, 3, 1, 2)  # (n, H, W, C) -> (n, C, H, W)
 
 
 class ImageRows:
-    """Image files as an array (N, C, H, W) of more bytes than memory has; a slice of it is an array in memory.
+    """Images in files as an array (N, C, H, W) of more bytes than memory has; a slice of it is an array in memory.
 
-    ``haema.data.load`` makes it where the decoded images would not fit, after it has read every file once: so all of
-    them are known to be whole.
+    ``haema.data.load`` makes it where the images would not fit, after it has read every file once: so all of them are
+    known to be whole.
 
     Args:
-        paths: the files, (N,) of objects.
-        size: H and W, to which an image of another size is resized.
-        channels: C, 1 or 3.
+        source: where the images are.
+        rows: the numbers of the images there, (N,) int64.
         moments: the sum of each image's pixels and of their squares, (N, 2, C) int64.
         digests: a few bytes that tell each image from others, (N, 8) uint8.
-        decoders: what decodes; those made of these rows share it.
         dtype: what the pixels, from 0 to 255, are given as; default uint8.
     """
 
     def __init__(
-        self,
-        paths: np.ndarray,
-        size: tuple[int, int],
-        channels: int,
-        moments: np.ndarray,
-        digests: np.ndarray,
-        decoders: Decoders,
-        dtype: Any = np.uint8,
+        self, source: ImageSource, rows: np.ndarray, moments: np.ndarray, digests: np.ndarray, dtype: Any = np.uint8
     ) -> None:
-        self.paths, self.moments, self.digests = paths, moments, digests
-        self.shape = (len(paths), channels, *size)
+        self.source, self.rows, self.moments, self.digests = source, rows, moments, digests
+        self.shape = (len(rows), *source.shape)
         self.dtype = np.dtype(dtype)
-        self._decoders = decoders
+
+    @classmethod
+    def of(cls, source: ImageSource, count: int) -> ImageRows:
+        """The first ``count`` images of a source, all of which this reads once."""
+        rows, moments, digests = np.arange(count), [np.empty((0, 2, source.shape[0]), np.int64)], [_NONE]
+        for part in source.read(rows, ahead=8):
+            moments.append(moments_of(part))
+            digests.append(digests_of(part))
+        return cls(source, rows, np.concatenate(moments), np.concatenate(digests))
 
     @property
     def ndim(self) -> int:
@@ -60,7 +110,7 @@ class ImageRows:
         return self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.rows)
 
     def __repr__(self) -> str:
         return f"ImageRows({' x '.join(map(str, self.shape))}, {self.dtype}, in files)"
@@ -79,15 +129,7 @@ class ImageRows:
 
     def select(self, rows: Any) -> ImageRows:
         """Some of the rows, still in their files."""
-        return ImageRows(
-            self.paths[rows],
-            (self.shape[2], self.shape[3]),
-            self.shape[1],
-            self.moments[rows],
-            self.digests[rows],
-            self._decoders,
-            self.dtype,
-        )
+        return ImageRows(self.source, self.rows[rows], self.moments[rows], self.digests[rows], self.dtype)
 
     def astype(self, dtype: Any, copy: bool = False) -> ImageRows:
         """The same with its pixels as another type."""
@@ -98,7 +140,7 @@ class ImageRows:
     def parts(self, rows: int, order: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """So many images at a time, (rows, C, H, W); the last time what is left.
 
-        While one part is used, the next is decoded.
+        While one part is used, the next is read.
 
         Args:
             rows: images in a part.
@@ -107,19 +149,17 @@ class ImageRows:
         Raises:
             InputError: an image has become unreadable.
         """
-        paths = (self.paths if order is None else self.paths[order]).tolist()
-        _, channels, height, width = self.shape
-        ahead = 4 + rows // portion_size(height * width * channels)
-        portions = self._decoders.decode(paths, (height, width), channels, ahead=ahead)
-        left, at = np.empty((0, height, width, channels), np.uint8), 0  # decoded and not given yet; given or in `part`
-        while at < len(paths):
-            part = np.empty((min(rows, len(paths) - at), channels, height, width), self.dtype)
+        numbers = self.rows if order is None else self.rows[order]
+        portions = self.source.read(numbers, ahead=4 + rows // portion_size(self.size // max(1, len(self))))
+        left, at = np.empty((0, *self.shape[1:]), np.uint8), 0  # read and not given yet; given or in `part`
+        while at < len(numbers):
+            part = np.empty((min(rows, len(numbers) - at), *self.shape[1:]), self.dtype)
             held = 0
             while held < len(part):
                 if not len(left):
-                    left = _whole(next(portions), paths, at)
+                    left = next(portions)
                 some = left[: len(part) - held]
-                part[held : held + len(some)] = some.transpose(0, 3, 1, 2)  # (n, H, W, C) -> (n, C, H, W)
+                part[held : held + len(some)] = some
                 left, held, at = left[len(some) :], held + len(some), at + len(some)
             yield part
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from haema.data.decoding import Decoders
-from haema.data.imagerows import ImageRows, digests_of, moments_of, select
+from haema.data.imagerows import ImageFiles, ImageRows, digests_of, moments_of, select
 from haema.data.memory import available_memory
 from haema.data.reading import missing
 from haema.errors import InputError, suggest
@@ -192,8 +192,7 @@ class _Reader:
     """Reads some files."""
 
     def __init__(self, paths: list[str], stream: bool | None, memory_limit: int | None, skip_broken: bool) -> None:
-        self.paths, self.stream, self.skip_broken = paths, stream, skip_broken
-        self.limit = int(available_memory() * SHARE) if memory_limit is None else memory_limit
+        self.paths, self.stream, self.skip_broken, self.limit = paths, stream, skip_broken, memory_limit
         self.decoders = Decoders()
         self.broken: dict[int, str] = {}
         self.notes: list[str] = []
@@ -215,7 +214,7 @@ class _Reader:
         if not good.all():
             x, rows = select(x, good), rows[good]
         if isinstance(x, ImageRows):
-            self.notes.append(f"the images, {_bytes(x.nbytes)} in memory, stay in their files and are read as needed")
+            self.notes.append(note_of_stay(x))
         return x, rows, self.notes
 
     def _like_first(self, size: tuple[int, int] | None, channels: int | None) -> tuple[tuple[int, int], int] | None:
@@ -251,7 +250,7 @@ class _Reader:
         """Some of the files, the broken ones as zeros; None where ``exact`` is asked for and one does not fit."""
         paths = [self.paths[i] for i in rows]
         shape = (len(paths), channels, *size)
-        stays = bool(np.prod(shape, dtype=np.int64) > self.limit) if self.stream is None else self.stream
+        stays = stay(int(np.prod(shape, dtype=np.int64)), self.stream, self.limit)
         moments, digests = [], []
         x = None if stays else np.empty(shape, np.uint8)
         at = 0
@@ -268,8 +267,8 @@ class _Reader:
             at += len(part)
         if x is not None:
             return x
-        names = np.array(paths, dtype=object)
-        return ImageRows(names, size, channels, np.concatenate(moments), np.concatenate(digests), self.decoders)
+        files = ImageFiles(np.array(paths, dtype=object), size, channels, self.decoders)
+        return ImageRows(files, np.arange(len(paths)), np.concatenate(moments), np.concatenate(digests))
 
     def _tell_broken(self) -> None:
         """Note what cannot be read, if it is to be left out.
@@ -306,6 +305,18 @@ def _common_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
 def _shrunk(height: int, width: int) -> tuple[int, int]:
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def stay(size: int, stream: bool | None, memory_limit: int | None) -> bool:
+    """Whether images of so many bytes stay in their files; the other arguments as of `read_images`."""
+    if stream is not None:
+        return stream
+    return size > (available_memory() * SHARE if memory_limit is None else memory_limit)
+
+
+def note_of_stay(x: ImageRows) -> str:
+    """What is said of images that do."""
+    return f"the images, {_bytes(x.nbytes)} in memory, stay in their files and are read as needed"
 
 
 def _bytes(n: int) -> str:

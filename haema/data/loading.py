@@ -12,8 +12,9 @@ import numpy as np
 
 from haema.data import arrays, builtin, csvfile, idx, images
 from haema.data.columns import infer_column
-from haema.data.imagerows import select
+from haema.data.imagerows import ImageRows, select
 from haema.data.reading import missing
+from haema.data.stored import Stored, StoredImages, axes_of_images
 from haema.data.task import Task, encode_target
 from haema.errors import InputError, suggest
 
@@ -114,9 +115,9 @@ def load(
             ``haema.data.images``.
         channels: 1 or 3 for image files; default: as many as they have.
         encoding: of a CSV file that is not UTF-8.
-        stream: whether images stay in their files and are decoded as they are needed, to the same results.
-            Default: where they would take more than ``memory_limit``.
-        memory_limit: bytes that decoded images may take; default: a third of the free memory.
+        stream: whether images stay in their files and are read as they are needed, to the same results. IDX and NPZ
+            files must not be compressed for that. Default: where they would take more than ``memory_limit``.
+        memory_limit: bytes that images may take in memory; default: a third of the free memory.
         skip_broken: whether to leave out images that cannot be read, and note which; default False.
 
     Returns:
@@ -134,9 +135,10 @@ def load(
         target if labels else None, task, classes, labels, size, channels, encoding, stream, memory_limit, skip_broken
     )
     data = _load(source, target, request)
-    if (stream or skip_broken) and data.names is None:
-        asked = "stream" if stream else "skip_broken"
-        raise InputError(f"{asked} is for image files, and {data.source or 'the source'} is none; leave it out")
+    if skip_broken and data.names is None:
+        raise InputError(f"skip_broken is for image files, and {data.source or 'the source'} is none; leave it out")
+    if stream and not isinstance(data.x, ImageRows):
+        raise InputError(f"stream is for images in files, and {data.source or 'the source'} is none; leave it out")
     return data
 
 
@@ -267,9 +269,10 @@ def _load_idx(path: Path, request: _Request) -> Data:
     image_path, label_path = (path, other) if "images" in path.name.lower() else (other, path)
     if image_path is None:
         raise InputError(f"{path} holds labels, but the file of images that belongs beside it is missing")
-    x = idx.read_idx(image_path)
-    if x.ndim == 1:
-        raise InputError(f"{image_path} has one dimension, {len(x)}, as labels have, where images have three")
+    stored = idx.find_stored(image_path)
+    x = stored if _stays(stored, image_path, request) and stored else idx.read_idx(image_path)
+    if len(x.shape) == 1:
+        raise InputError(f"{image_path} has one dimension, {x.shape[0]}, as labels have, where images have three")
     y = idx.read_idx(label_path) if label_path is not None and request.labels else None
     if y is not None and (y.ndim != 1 or y.dtype.kind == "f"):
         raise InputError(f"{label_path} has shape {y.shape} and type {y.dtype}, where labels are integers")
@@ -285,14 +288,39 @@ def _load_npz(path: Path, request: _Request) -> Data:
     if request.target is not None and not isinstance(request.target, str):
         raise InputError(f"load: target is an array, but {name} is a file; name the array of labels in it")
     parts: dict[str, Data] = {}
-    for part, (x, x_key, y, y_key) in arrays.read_npz(path, request.target).items():
+    found = arrays.read_npz(path, request.target, lambda stored: _stays(stored, path, request))
+    for part, (x, x_key, y, y_key) in found.items():
         known = request if part == "train" else replace(request, classes=parts["train"].classes)
         parts[part] = _from_arrays(x, f"{x_key!r} in {name}", y, f"{y_key!r} in {name}", name, known)
     return replace(parts["train"], target=request.target, test=parts.get("test"))
 
 
+def _stays(stored: Stored | None, path: Path, request: _Request) -> bool:
+    """Whether an array stays in its file; ``stored`` is None where it cannot.
+
+    Raises:
+        InputError: it shall and cannot.
+    """
+    if stored is None:
+        if request.stream:
+            raise InputError(
+                f"{path} is compressed, or its first axis varies fastest, so its images cannot be read one by one; "
+                "write it plainly, or leave stream out"
+            )
+        return False
+    holds = axes_of_images(stored.shape, stored.dtype) is not None and stored.shape[0] > 0
+    return holds and images.stay(stored.nbytes, request.stream, request.memory_limit)
+
+
 def _from_arrays(x: Any, x_name: str, y: Any, y_name: str, source: str, request: _Request) -> Data:
-    kind, features = arrays.as_features(_plain(x), x_name)
+    notes: tuple[str, ...] = ()
+    kind: str
+    features: Any
+    if isinstance(x, Stored):
+        kind, features = "images", ImageRows.of(StoredImages(x), x.shape[0])
+        notes = (images.note_of_stay(features),)
+    else:
+        kind, features = arrays.as_features(_plain(x), x_name)
     if len(features) == 0:
         raise InputError(f"{x_name} has no rows; at least one is needed")
     values = None
@@ -301,7 +329,7 @@ def _from_arrays(x: Any, x_name: str, y: Any, y_name: str, source: str, request:
         if kind == "images" and values.dtype.kind in "iu" and request.task is None:
             request = replace(request, task="classification")
     target, classes, task = _target(values, y_name, request)
-    return Data(kind, features, target, classes, None, task, source)  # type: ignore[arg-type]
+    return Data(kind, features, target, classes, None, task, source, notes=notes)  # type: ignore[arg-type]
 
 
 def _from_frame(frame: pd.DataFrame, source: str, request: _Request) -> Data:

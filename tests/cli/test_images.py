@@ -165,7 +165,7 @@ def test_several_files_are_for_images(cli, tmp_path):
     assert cli("train", "t.csv", "--target", "price", "--model", "linear", "--epochs", "1", "--eager").status == 0
     said = cli("predict", "t.haema", "a.png", "a.png").sentence
     assert "trained on a table, for which a single DATA is right, not 2" in said
-    assert "stream is for image files, and t.csv is none" in cli("predict", "t.haema", "t.csv", "--stream").sentence
+    assert "stream is for images in files, and t.csv is none" in cli("predict", "t.haema", "t.csv", "--stream").sentence
 
 
 @pytest.mark.usefixtures("model")

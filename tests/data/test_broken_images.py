@@ -258,7 +258,7 @@ def test_the_program_ends_with_its_input():
 
 def test_what_is_for_image_files_only(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match=r"stream is for image files, and .*t\.csv is none; leave it out"):
+    with pytest.raises(InputError, match=r"stream is for images in files, and .*t\.csv is none; leave it out"):
         data.load(tmp_path / "t.csv", stream=True)
     with pytest.raises(InputError, match="skip_broken is for image files, and digits is none"):
         data.load("digits", skip_broken=True)

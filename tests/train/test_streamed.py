@@ -7,6 +7,7 @@ from PIL import Image
 import haema as hm
 from haema import nn
 from haema.data import ImageRows, load, load_images
+from haema.data.idx import write_idx
 from haema.data.imagerows import channel_moments, digests_of, moments_of, update_digest
 from haema.errors import InputError
 from haema.train import sources
@@ -15,7 +16,7 @@ N = 61
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def pngs(tmp_path_factory):
     """Two classes of small colour images, one a little brighter."""
     root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
@@ -25,6 +26,20 @@ def folder(tmp_path_factory):
         pixels = rng.integers(0, 200, (6, 5, 3)) + (0 if i % 2 else 30)
         Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{i:02}.png")
     return root
+
+
+@pytest.fixture(scope="module", params=["png", "idx", "npz"])
+def folder(request, pngs, tmp_path_factory):
+    """The same as files of one image each, and in files with all of them."""
+    if request.param == "png":
+        return pngs
+    root, data = tmp_path_factory.mktemp("stored"), load(pngs)
+    if request.param == "idx":
+        write_idx(root / "train-images-idx4-ubyte", data.x)
+        write_idx(root / "train-labels-idx1-ubyte", data.y.astype(np.uint8))
+        return root
+    np.savez(root / "images.npz", x=np.ascontiguousarray(data.x.transpose(0, 2, 3, 1)), y=data.y)  # (N, H, W, C)
+    return root / "images.npz"
 
 
 @pytest.fixture(params=[400, 10_000], ids=["many slices", "few slices"])
@@ -160,7 +175,7 @@ def test_a_checkpoint_is_of_the_same_data(folder, tmp_path):
     assert resumed == whole
 
 
-def test_only_so_many_are_decoded_ahead(folder, monkeypatch):
+def test_only_so_many_are_decoded_ahead(pngs, monkeypatch):
     from haema.data import decoding
 
     monkeypatch.setattr(decoding, "PATIENCE", 0.0)
@@ -169,7 +184,7 @@ def test_only_so_many_are_decoded_ahead(folder, monkeypatch):
     def paths():
         for i in range(50):
             taken.append(i)
-            yield {"paths": [str(folder / "dark" / "01.png")], "size": (6, 5), "channels": 3, "exact": False}
+            yield {"paths": [str(pngs / "dark" / "01.png")], "size": (6, 5), "channels": 3, "exact": False}
 
     answers = decoding.Decoders()._answers(paths(), ahead=4)
     next(answers)  # done here
@@ -189,3 +204,37 @@ def test_an_image_that_breaks_meanwhile(tmp_path):
         InputError, match=r"the image .*1\.png cannot be read any more \(an empty file\); leave the files"
     ):
         rows[:]
+
+
+def test_what_cannot_be_read_one_by_one(tmp_path):
+    x, y = np.zeros((4, 5, 5), np.uint8), np.arange(4) % 2
+    np.savez_compressed(tmp_path / "small.npz", x=x, y=y)
+    np.savez(tmp_path / "columns.npz", x=np.asfortranarray(x), y=y)
+    np.savez(tmp_path / "numbers.npz", x=x.astype(np.float32), y=y)
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", x)
+    write_idx(tmp_path / "train-labels-idx1-ubyte", y.astype(np.uint8))
+    for name in ("small.npz", "columns.npz", "train-images-idx3-ubyte.gz"):
+        assert load(tmp_path / name).x.shape == load(tmp_path / name, memory_limit=0).x.shape == (4, 1, 5, 5)
+        with pytest.raises(
+            InputError, match=rf"{name} is compressed, or .* cannot be read one by one; write it plainly"
+        ):
+            load(tmp_path / name, stream=True)
+    assert isinstance(load(tmp_path / "numbers.npz", memory_limit=0).x, np.ndarray)
+    with pytest.raises(InputError, match=r"stream is for images in files, and .*numbers\.npz is none"):
+        load(tmp_path / "numbers.npz", stream=True)
+
+
+def test_a_file_of_images_that_is_or_becomes_damaged(tmp_path):
+    path = tmp_path / "images.npz"
+    np.savez(path, x=np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8), y=np.arange(9) % 3)
+    whole = path.read_bytes()
+    rows = load(path, stream=True).x
+    path.write_bytes(whole[:300])
+    with pytest.raises(InputError, match=r"images\.npz has become shorter; leave the files as they are"):
+        rows[:]
+    path.unlink()
+    with pytest.raises(InputError, match=r"cannot read .*images\.npz: no such file"):
+        rows[:]
+    path.write_bytes(whole[:400] + bytes([whole[400] ^ 1]) + whole[401:])
+    with pytest.raises(InputError, match=r"images\.npz is no NPZ file or damaged \(Bad CRC-32"):
+        load(path, stream=True)
