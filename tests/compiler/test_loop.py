@@ -217,10 +217,11 @@ def test_an_error_of_progress_ends_it_and_leaves_it_usable() -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import haema as hm
 from haema import nn
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent that ignores it hands that on
 hm.set_num_threads(int(sys.argv[1]))
 w = hm.rand(600, 600)
 count = hm.zeros(())
