@@ -42,6 +42,7 @@ ARGUMENTS = {  # where that is not enough
     "Upsample": [None, 2],
     "UpsamplingNearest2d": [None, 2],
     "TestTimeAugmentation": [nn.Linear(2, 3)],
+    "Residual": [nn.Linear(2, 2)],
 }
 
 ELSEWHERE = {"PrepareTable", "TableColumns"}
