@@ -133,7 +133,7 @@ def train(
         typer.Option(
             metavar="NAME",
             help="bf16: products of bfloat16, summed in float32; faster on CPUs with AMX or AVX512_BF16. "
-            "[dim]Default: float32; for --recipe best on coloured images bf16, where there is AMX.[/dim]",
+            "[dim]Default: float32; with AMX bf16 for the best recipe of the fast network on coloured images.[/dim]",
         ),
     ] = None,
     stream: Stream = None,

@@ -70,7 +70,7 @@ def outputs_of(model: Any, data: Data, path: str) -> np.ndarray:
     Raises:
         InputError: the model does not take the data, or gives what is not finite.
     """
-    size = max(1, math.prod(data.x.shape[1:]))
+    size = max(1, math.prod(data.x.shape[1:])) * _views(model)
     step = max(16, min(1024, PORTION // size))
     try:
         outputs = np.concatenate(_outputs(model, data.x, step))
@@ -88,6 +88,14 @@ def outputs_of(model: Any, data: Data, path: str) -> np.ndarray:
     if len(bad):
         raise InputError(f"{path} gives {outputs[bad[0]][0]} for row {bad[0]} of {data.source}; train it anew")
     return outputs
+
+
+def _views(model: Any) -> int:
+    """How many views of each image the model looks at, at most."""
+    from haema.nn import TestTimeAugmentation
+
+    found = (m for m in model.modules() if isinstance(m, TestTimeAugmentation))
+    return max(((1 + m.flip) * (1 if m.size is None and m.padding is None else 5) for m in found), default=1)
 
 
 def _outputs(model: Any, x: np.ndarray, step: int) -> list[np.ndarray]:

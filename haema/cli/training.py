@@ -69,6 +69,7 @@ class TrainOptions:
         Raises:
             InputError: one is out of its range.
         """
+        from haema.train.engine import eager_by_wish
         from haema.train.plans import MODELS, RECIPES
 
         if self.model is not None and self.model not in MODELS:
@@ -79,8 +80,9 @@ class TrainOptions:
             raise InputError(
                 f"--precision is {self.precision!r}, which is unknown; {suggest(self.precision, PRECISIONS)}"
             )
-        if self.eager and self.precision == "bf16":
-            raise InputError("--precision bf16 is for compiled steps, and --eager is for none; leave one of them out")
+        if (self.eager or eager_by_wish()) and self.precision == "bf16":
+            wish = "--eager" if self.eager else "HAEMA_EAGER=1"
+            raise InputError(f"--precision bf16 is for compiled steps, and {wish} is for none; leave one of them out")
         if self.task not in (None, "classification", "regression"):
             raise InputError(f"--task is {self.task!r}, where 'classification' or 'regression' is right")
         for name, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
@@ -322,10 +324,11 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
     """The trained model, its plan and its history."""
     import haema as hm
     from haema.train import Checkpoint, EarlyStopping, NonFiniteLoss, ProgressBar, TimeLimit, Trainer
+    from haema.train.engine import eager_by_wish
     from haema.train.plans import plan_for
 
     hm.manual_seed(options.seed)
-    precision = "float32" if options.eager else options.precision
+    precision = "float32" if options.eager or eager_by_wish() else options.precision
     plan = plan_for(
         parts.train, options.model, options.epochs, options.lr, options.batch_size, options.recipe, precision
     )

@@ -12,6 +12,10 @@ Neighbours stay neighbours, so that pairs are made of whole vectors. Where the l
 window slides over is folded instead:
 
     x[s q + d j]  ->  x'[s q + d j]        x'[t] = pair(x[t], x[t + s h])
+
+Of an odd number of terms the last pair then holds what lies behind the window's end. The other factor multiplies it by
+its 0, so it adds nothing (an infinity or what is no number adds nan); where both run through windows, there is no such
+0, and the label is not folded.
 """
 
 from __future__ import annotations
@@ -62,6 +66,8 @@ def _label(labels: tuple[str, str, str], sides: list[Node]) -> str | None:
     for c in labels[0]:
         if c in labels[2] or sizes[c] < FEWEST:
             continue
+        if sizes[c] % 2 and all(_slides(s, t.index(c)) for s, t in zip(sides, labels, strict=False)):
+            continue
         cost = 2 * -(-sizes[c] // 2) / sizes[c]
         if all(_outermost(s, t.index(c)) for s, t in zip(sides, labels, strict=False)):
             cost *= WHOLE
@@ -88,22 +94,35 @@ def _outermost(x: Node, axis: int) -> bool:
     return axis == 0
 
 
+def _slides(x: Node, axis: int) -> bool:
+    """Whether `_pairs` folds what a window slides over, rather than the axis itself."""
+    while _passes(x, axis):
+        axis = x.params["axes"][axis] if x.name == "permute" else axis
+        x = x.inputs[0]
+    return x.name == "window"
+
+
+def _passes(x: Node, axis: int) -> bool:
+    """Whether a view leaves an axis as it is, but for its place."""
+    p = x.params
+    if x.name == "window":
+        return axis not in (p["axis"], len(x.shape) - 1)
+    if x.name == "pad":
+        return p["pads"][axis] == (0, 0, 0) and not p.get("value", 0)
+    return x.name == "permute" or (x.name == "flip" and axis not in p["axes"])
+
+
 def _pairs(x: Node, axis: int, shift: int, length: int, r: Rebuild) -> Node:
     """y[.., t, ..] = pair(x[.., t, ..], x[.., t + shift, ..]) for t < length, with 0 behind the end of x.
 
     Views are left where they are, so that each pair is made once.
     """
     p = x.params
-    if x.name == "permute":
-        return r.make(ops.permute, _pairs(x.inputs[0], p["axes"][axis], shift, length, r), axes=p["axes"])
-    if x.name == "flip" and axis not in p["axes"]:
-        return r.make(ops.flip, _pairs(x.inputs[0], axis, shift, length, r), axes=p["axes"])
-    if x.name == "pad" and p["pads"][axis] == (0, 0, 0) and not p.get("value", 0):
-        return r.make(ops.pad, _pairs(x.inputs[0], axis, shift, length, r), pads=p["pads"], value=0)
+    if _passes(x, axis):
+        inside = p["axes"][axis] if x.name == "permute" else axis
+        return r.make(getattr(ops, x.name), _pairs(x.inputs[0], inside, shift, length, r), **p)
     if x.name == "window":
         cells = len(x.shape) - 1
-        if axis not in (p["axis"], cells):
-            return r.make(ops.window, _pairs(x.inputs[0], axis, shift, length, r), **p)
         places, size = (x.shape[p["axis"]], length) if axis == cells else (length, p["size"])
         step = p["dilation"] if axis == cells else p["stride"]
         reach = (places - 1) * p["stride"] + (size - 1) * p["dilation"] + 1

@@ -51,9 +51,10 @@ def compile(f: Callable[..., Any], precision: str = "float32") -> Compiled:
     Args:
         f: A function of tensors (and of numbers, texts, or tuples, lists and dicts of them) that returns tensors (or
             tuples, lists and dicts of them), or a module.
-        precision: "float32", or "bf16": large matrix products and convolutions, and their gradients, then round their
-            float32 operands to bfloat16 (8 bits of mantissa instead of 24) and add up in float32; all else, the
-            parameters too, stays as it is. It is faster on CPUs with AVX512_BF16 or AMX, and slower on others.
+        precision: "float32", or "bf16": all large sums of products (matrix products, convolutions, their gradients, and
+            what else is made of such, as adaptive average pooling is) then round their float32 operands to bfloat16 (8
+            bits of mantissa instead of 24) and add up in float32; all else, the parameters too, stays as it is. It is
+            faster on CPUs with AVX512_BF16 or AMX, and slower on others.
             Default: "float32".
 
     Returns:
@@ -149,7 +150,7 @@ class Compiled:
     def __init__(self, f: Callable[..., Any], precision: str = "float32") -> None:
         if not callable(f):
             raise TypeError(f"compile: needs a function or a module, not a {type(f).__name__}")
-        if precision not in PRECISIONS:
+        if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"compile: precision is {precision!r}; {suggest(precision, PRECISIONS)}")
         self.f, self.precision = f, precision
         functools.update_wrapper(self, f, updated=())

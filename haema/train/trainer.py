@@ -107,7 +107,7 @@ class Trainer:
             metrics = [metrics]
         if isinstance(class_weight, str) and class_weight != "balanced":
             raise InputError(f"class_weight is {class_weight!r}; 'balanced', a dict or a list of weights is right")
-        if precision not in PRECISIONS:
+        if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"precision is {precision!r}; {suggest(precision, PRECISIONS)}")
         if precision != "float32" and compile is not None and not compile:
             raise InputError(f"precision is {precision!r}, which only compiled steps have, and compile is {compile}")

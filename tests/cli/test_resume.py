@@ -106,7 +106,8 @@ def unfinished(tmp_path):
     return tmp_path
 
 
-def test_other_settings_are_refused(cli, unfinished):
+def test_other_settings_are_refused(cli, unfinished, monkeypatch):
+    monkeypatch.setenv("HAEMA_EAGER", "0")
     for words, part in (
         (["--epochs", "7"], "--epochs 12, and now it is 7"),
         (["--seed", "3"], "--seed 0, and now it is 3"),

@@ -8,6 +8,7 @@ from PIL import Image
 
 import haema as hm
 from cli.conftest import Result, flowers, houses, process
+from haema import io
 from haema.data import write_idx
 from haema.dtypes import PRECISIONS
 
@@ -112,7 +113,8 @@ def test_named_network_and_best_recipe(cli, tmp_path):
     assert cli("evaluate", "shades.haema", "shades.npz", "--json").json["value"] == 1.0
 
 
-def test_products_of_bfloat16(cli, tmp_path):
+def test_products_of_bfloat16(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("HAEMA_EAGER", "0")
     rng = np.random.default_rng(0)
     y = np.arange(80) % 2
     x = (rng.integers(0, 60, (80, 3, 12, 12)) + 150 * y[:, None, None, None]).astype(np.uint8)
@@ -123,7 +125,12 @@ def test_products_of_bfloat16(cli, tmp_path):
     assert "precision bf16" in cli("inspect", "bf16.haema").out
     assert "--precision bf16" in (tmp_path / "bf16-report.txt").read_text()
     assert cli("evaluate", "bf16.haema", "shades.npz", "--json").json["value"] == 1.0
-    assert (tmp_path / "bf16.haema").read_bytes() != (tmp_path / "float32.haema").read_bytes()
+    one, other = (io.load(tmp_path / f"{p}.haema").state_dict() for p in PRECISIONS)
+    assert any((one[k].numpy() != other[k].numpy()).any() for k in one)
+    monkeypatch.setenv("HAEMA_EAGER", "1")
+    for words in (("--precision", "bf16"), ("--precision", "bf16", "--eager")):
+        wish = words[2] if len(words) > 2 else "HAEMA_EAGER=1"
+        assert f"bf16 is for compiled steps, and {wish} is for none" in cli("train", "shades.npz", *words).sentence
 
 
 def test_folder_of_idx_files_with_its_own_test_part(cli, tmp_path):

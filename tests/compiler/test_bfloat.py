@@ -123,6 +123,25 @@ def test_convolutions_and_their_gradients(
         assert cpu.used["tdpbf16ps"]
 
 
+@pytest.mark.parametrize("places", [60, 61])
+def test_windows_on_both_sides(places: int, cpu: Registers | None) -> None:
+    """Behind the end of an odd number of terms lies something else than 0 on both sides."""
+    hm.manual_seed(0)
+    x, y = hm.randn(places + 39), hm.randn(places + 39)
+
+    def over_places(x: Tensor, y: Tensor) -> Tensor:
+        return x.unfold(0, 40, 1).T @ y.unfold(0, 40, 1)
+
+    def over_cells(x: Tensor, y: Tensor) -> Tensor:
+        return x.unfold(0, places, 1) @ y.unfold(0, places, 1).T
+
+    for f in (over_places, over_cells):
+        folded = places % 2 == 0
+        assert in_pairs(f, x, y) == folded
+        wanted = f(*(rounded(v) if folded else hm.tensor(v.numpy().astype(np.float64)) for v in (x, y)))
+        agree(hm.compile(f, precision="bf16")(x, y), wanted)
+
+
 def test_tiles_are_used_where_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     registers = simulate(monkeypatch, tiles=True)
     x, w = hm.randn(2, 32, 16, 16), hm.randn(32, 32, 3, 3)
@@ -226,5 +245,7 @@ def test_code_for_tiles() -> None:
 
 @pytest.mark.parametrize("precision", ["bf61", "float16", "", "BF16"])
 def test_a_precision_that_is_none(precision: str) -> None:
+    with pytest.raises(InputError, match="compile: precision is dtype"):
+        hm.compile(lambda x: x, precision=np.dtype("float32"))  # which is equal to its name
     with pytest.raises(InputError, match="compile: precision is"):
         hm.compile(lambda x: x, precision=precision)

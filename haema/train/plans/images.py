@@ -22,7 +22,7 @@ the recipe, epochs and then widths are taken back.
     weights   their average over the last half epoch or so is what validates and predicts
     views     coloured images are seen as they are and mirrored; to predict, all are seen shifted by a pixel too, which
               would take too long to validate with
-    best      a square of a sixteenth of each coloured image is erased in training
+    best      a square of a sixteenth of each coloured image, where it fits, is erased in training
 
 Source: K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, arXiv:2404.00498, section 3 and appendix,
 with smaller widths and batches; T. DeVries, G. Taylor, "Improved regularization of convolutional neural networks with
