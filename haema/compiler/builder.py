@@ -103,6 +103,7 @@ class Builder:
         self.first: list[str] = []
         self.block = "entry"
         self._count = 0
+        self._known: dict[str, Value] = {}
 
     def _name(self) -> str:
         self._count += 1
@@ -118,6 +119,19 @@ class Builder:
         name = self._name()
         self.lines.append(f"  {name} = {text}")
         return Value(type, name)
+
+    def pure(self, type: str, text: str) -> Value:
+        """An instruction whose result depends on its operands alone: the same one is not written twice."""
+        if text not in self._known:
+            self._known[text] = self.emit(type, text)
+        return self._known[text]
+
+    @contextlib.contextmanager
+    def _scope(self) -> Iterator[None]:
+        """What is computed inside need not have been computed after it."""
+        known = dict(self._known)
+        yield
+        self._known = known
 
     def room(self, type: str, count: int) -> Value:
         """Memory on the stack for ``count`` values, for as long as the function runs."""
@@ -142,34 +156,37 @@ class Builder:
 
     def op(self, name: str, a: Value, b: Value) -> Value:
         """A binary instruction: fadd, mul, and, shl, ..."""
-        return self.emit(a.type, f"{name} {a}, {b.name}")
+        return self.pure(a.type, f"{name} {a}, {b.name}")
 
     def compare(self, how: str, a: Value, b: Value) -> Value:
         """``fcmp`` or ``icmp``, e.g. "fcmp olt"."""
-        return self.emit(vector("i1", lanes_of(a.type)), f"{how} {a}, {b.name}")
+        return self.pure(vector("i1", lanes_of(a.type)), f"{how} {a}, {b.name}")
 
     def select(self, c: Value, a: Value, b: Value) -> Value:
         """a where c, else b."""
-        return self.emit(a.type, f"select {c}, {a}, {b}")
+        return self.pure(a.type, f"select {c}, {a}, {b}")
 
     def cast(self, name: str, a: Value, scalar: str) -> Value:
         """A conversion: sext, fptosi, bitcast, ..."""
         type = vector(scalar, lanes_of(a.type))
-        return a if type == a.type else self.emit(type, f"{name} {a} to {type}")
+        return a if type == a.type else self.pure(type, f"{name} {a} to {type}")
 
     def call(self, name: str, type: str, *args: Value) -> Value:
         """A call of a function, declared by being called."""
-        self.module.declare(name, type, args)
-        return self.emit(type, f"call {type} @{name}({', '.join(map(str, args))})")
+        return self.emit(type, self._call(name, type, args))
 
     def do(self, name: str, *args: Value) -> None:
         """A call without a result."""
-        self.module.declare(name, "void", args)
-        self.line(f"call void @{name}({', '.join(map(str, args))})")
+        self.line(self._call(name, "void", args))
+
+    def _call(self, name: str, type: str, args: tuple[Value, ...]) -> str:
+        self.module.declare(name, type, args)
+        return f"call {type} @{name}({', '.join(map(str, args))})"
 
     def intrinsic(self, name: str, *args: Value) -> Value:
         """``llvm.NAME`` on arguments of one type."""
-        return self.call(f"llvm.{name}.{short(args[0].type)}", args[0].type, *args)
+        type = args[0].type
+        return self.pure(type, self._call(f"llvm.{name}.{short(type)}", type, args))
 
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a b + c, rounded once."""
@@ -177,19 +194,19 @@ class Builder:
 
     def lane(self, v: Value, i: int) -> Value:
         """One lane of a vector."""
-        return v if v.type[0] != "<" else self.emit(scalar_of(v.type), f"extractelement {v}, i32 {i}")
+        return v if v.type[0] != "<" else self.pure(scalar_of(v.type), f"extractelement {v}, i32 {i}")
 
     def insert(self, v: Value, x: Value, i: int) -> Value:
         """``v`` with lane ``i`` replaced."""
-        return x if v.type[0] != "<" else self.emit(v.type, f"insertelement {v}, {x}, i32 {i}")
+        return x if v.type[0] != "<" else self.pure(v.type, f"insertelement {v}, {x}, i32 {i}")
 
     def splat(self, x: Value, n: int) -> Value:
         """A scalar in every lane."""
         if n == 1 or x.type[0] == "<":
             return x
         type = vector(x.type, n)
-        first = self.emit(type, f"insertelement {type} poison, {x}, i32 0")
-        return self.emit(type, f"shufflevector {first}, {type} poison, <{n} x i32> zeroinitializer")
+        first = self.pure(type, f"insertelement {type} poison, {x}, i32 0")
+        return self.pure(type, f"shufflevector {first}, {type} poison, <{n} x i32> zeroinitializer")
 
     # -- memory ------------------------------------------------------------------
 
@@ -198,7 +215,7 @@ class Builder:
         o = Value("i64", str(offset)) if isinstance(offset, int) else offset
         if o == ("i64", "0"):
             return base
-        return self.emit(vector("ptr", lanes_of(o.type)), f"getelementptr {scalar}, {base}, {o}")
+        return self.pure(vector("ptr", lanes_of(o.type)), f"getelementptr {scalar}, {base}, {o}")
 
     def load(self, address: Value, type: str, size: int) -> Value:
         """A scalar or vector from memory, aligned to its elements of ``size`` bytes."""
@@ -229,9 +246,10 @@ class Builder:
         self.start(head)
         at = len(self.lines)
         loop = Loop(Value("i64", self._name()), [Value(v.type, self._name()) for v in carried])
-        yield loop
-        following = self.op("add", loop.index, Value("i64", str(step)))
-        again = self.compare("icmp slt", following, last)
+        with self._scope():
+            yield loop
+            following = self.op("add", loop.index, Value("i64", str(step)))
+            again = self.compare("icmp slt", following, last)
         latch = self.block
         self.line(f"br {again}, label %{head}, label %{done}")
         nexts = loop.next or list(loop.values)
@@ -253,7 +271,8 @@ class Builder:
         yes, done = self.label("then"), self.label("done")
         self.line(f"br {condition}, label %{yes}, label %{done}")
         self.start(yes)
-        yield
+        with self._scope():
+            yield
         self.line(f"br label %{done}")
         self.start(done)
 

@@ -209,13 +209,10 @@ def _beyond(x: Num, y: Num, name: str) -> Num:
     """``y``, but in lanes where x is too large for the reduction the C library's answer."""
     b = x.b
     large = x.abs() > PI_LIMIT
-    before, slow, done = b.block, b.label("slow"), b.label("done")
-    b.line(f"br {any_lane(b, large.v)}, label %{slow}, label %{done}")
-    b.start(slow)
-    other = large.choose(Num(b, per_lane(b, name, x.v)), y)
-    after = b.block
-    b.line(f"br label %{done}")
-    b.start(done)
+    rare, before = any_lane(b, large.v), b.block
+    with b.when(rare):
+        other = large.choose(Num(b, per_lane(b, name, x.v)), y)
+        after = b.block
     return Num(b, b.emit(y.v.type, f"phi {y.v.type} [{y.v.name}, %{before}], [{other.v.name}, %{after}]"))
 
 

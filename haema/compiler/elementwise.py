@@ -117,7 +117,7 @@ def products_of_pairs(b: Builder, x: Value, y: Value, acc: Value, native: bool) 
     n = lanes_of(x.type)
     if native and n == 16:
         type = vector("bfloat", 2 * n)
-        wide = (b.emit(type, f"bitcast {v} to {type}") for v in (x, y))
+        wide = (b.pure(type, f"bitcast {v} to {type}") for v in (x, y))
         return b.call("llvm.x86.avx512bf16.dpbf16ps.512", acc.type, acc, *wide)
     for how, by in (("shl", 16), ("and", -0x10000)):
         a, c = (b.cast("bitcast", b.op(how, v, const(v.type, by)), "float") for v in (x, y))

@@ -263,7 +263,7 @@ class Loops(Values):
                 if n == 1:
                     return self.b.lane(acc, start)
                 picks = ", ".join(f"i32 {start + k}" for k in range(n))
-                return self.b.emit(half, f"shufflevector {acc}, {type} poison, <{n} x i32> <{picks}>")
+                return self.b.pure(half, f"shufflevector {acc}, {type} poison, <{n} x i32> <{picks}>")
 
             acc = apply(self.b, name, [part(0), part(n)], [dtype, dtype], dtype)
         return acc

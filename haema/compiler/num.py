@@ -68,7 +68,7 @@ class Num:
 
     def __neg__(self) -> Num:
         if self.is_float:
-            return Num(self.b, self.b.emit(self.v.type, f"fneg {self.v}"))
+            return Num(self.b, self.b.pure(self.v.type, f"fneg {self.v}"))
         return 0 - self
 
     def __and__(self, other: Num | int) -> Num:

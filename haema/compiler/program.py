@@ -314,7 +314,6 @@ def _barrier(module: Module) -> None:
     b.line("br label %done")
     b.start("spin")
     count = b.emit("i64", "phi i64 [0, %meet], [%again, %wait]")
-    b.lines[-1] = b.lines[-1]
     now = b.emit("i64", f"load atomic i64, {turn} acquire, align 8")
     b.line(f"br {b.compare('icmp ne', now, before)}, label %done, label %wait")
     b.start("wait")
@@ -343,8 +342,7 @@ def emit_ir(program: Program, target: Target) -> tuple[object, object]:
     module.verify()
     builder = llvm.create_pass_builder(tm, llvm.create_pipeline_tuning_options())
     passes = llvm.create_new_function_pass_manager()
-    # equal values are computed once, and written shorter; all else the code generator does, in half the time of -O2
-    passes.add_new_gvn_pass()
+    # values are written shorter; all else the builder has done or the code generator does, in half the time of -O2
     passes.add_instruction_combine_pass()
     for function in module.functions:
         if not function.is_declaration:
