@@ -4,8 +4,8 @@
 
 Printed is a line per peer: the losses of five steps one by one (of a prediction the sum of the absolute outputs), and
 the fifth of five steps at once, which peers with whole loops compute otherwise. A difference of more than 1e-3,
-relative, from the median of the peers is marked, and the program ends with code 1; with products of bfloat16, of more
-than 3e-2.
+relative, from the median of the peers in float32 is marked, and the program ends with code 1; with products of
+bfloat16, of more than 3e-2.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def main() -> None:
             peer.stop()
         if not found:
             continue
-        expected = [statistics.median(column) for column in zip(*found.values(), strict=True)]
+        exact = [losses for name, losses in found.items() if name not in BF16] or [*found.values()]
+        expected = [statistics.median(column) for column in zip(*exact, strict=True)]
         expected[-1:] = expected[-2:-1]
         print(f"  {'step':20}{1:11}{2:11}{3:11}{4:11}{5:11}   5 at once")
         for name, losses in found.items():

@@ -25,7 +25,7 @@ PEERS = (
     "sklearn_mlp",
 )
 BF16 = ("haema_bf16", "torch_bf16")
-"""Peers whose products are of bfloat16, which are run where they are asked for, and compared with each other alone."""
+"""Peers whose products are of bfloat16, which are run where they are asked for, their speed beside each other's."""
 MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
 """glibc is told to keep freed memory, for every peer alike."""
 

@@ -7,8 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-# Two processes share the cores already; a matrix product that waits for a busy core takes ten times as long.
+# Two processes share the cores already; threads that wait for a busy core take far longer than one alone.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("HAEMA_NUM_THREADS", "1")
 
 import pytest
 

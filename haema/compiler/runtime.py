@@ -1,7 +1,8 @@
 """Running machine code: memory for a program, and the threads that share its work.
 
 The thread that calls takes part; the others wait, asleep, until there is a program for several. A program for one
-thread does not wake them. After a fork the child starts its own.
+thread does not wake them. After a fork the child starts its own. Where other programs use the CPUs, so that threads
+wait long for each other, one thread does the work alone until it has been seen that several are faster again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import functools
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +26,10 @@ from haema.threads import get_num_threads
 _FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64)
 _SYNC = 24  # int64 words: the barrier's two, each in a cache line of its own, and the count of finished runs
 
+CROWDED = 2.0
+"""A step with several threads that takes so many times as long as on one is of threads that wait for CPUs."""
+MOST_PATIENCE = 64.0
+"""Times as long as several threads were tried in vain, one thread works before they are tried again."""
 FAULT = 32
 """int64 words: the first for a fault; a vector can be read from them all, where there is nothing else to read."""
 
@@ -85,6 +91,42 @@ def _current_cpu() -> int | None:
 
 
 _pool = Pool()
+
+
+class Pace:
+    """Whether several threads are faster than one, told from how long a program's steps took.
+
+    A thread whose CPU another program uses lets all others wait for it, for milliseconds, at each meeting: a small
+    step then takes a hundred times as long as on one thread. One thread needs at most the ``work``, the fewest seconds
+    of CPU that a step has taken. A step that with several took far longer is followed by some on one thread, for as
+    long as it took, and for longer whenever it happens again.
+
+    Attributes:
+        trusted: Whether several threads were faster when they were last tried.
+    """
+
+    def __init__(self) -> None:
+        self.trusted = False
+        self._work = float("inf")
+        self._until = 0.0
+        self._patience = 1.0
+
+    def together(self) -> bool:
+        """Whether it is time for several threads."""
+        return time.perf_counter() >= self._until
+
+    def note(self, seconds: float, steps: int, threads: int) -> None:
+        """Learn from a run."""
+        each = seconds / steps
+        self._work = min(self._work, each * threads)
+        if threads == 1:
+            return
+        self.trusted = each <= CROWDED * self._work
+        if self.trusted:
+            self._patience = max(self._patience / 2, 1.0)
+        else:
+            self._until = time.perf_counter() + seconds * self._patience
+            self._patience = min(4 * self._patience, MOST_PATIENCE)
 
 
 _loaded: weakref.WeakSet[Loaded] = weakref.WeakSet()
@@ -150,6 +192,7 @@ class Loaded:
         self._run = _FUNCTION(self._engine.get_function_address("run"))
         self.parallel = parallel
         self.lock = threading.Lock()
+        self._pace = Pace()
         self._memory, start = aligned(arena)
         self.table = np.zeros(2 * (entries + 1), np.int64)
         self.table[-2] = start
@@ -174,22 +217,31 @@ class Loaded:
 
     def run(self, first: int, last: int) -> None:
         """Run the steps ``first`` to below ``last``; the caller holds ``lock``."""
-        self.steps[:] = first, last
         try:
-            self.step()
+            if self.parallel and not self._pace.trusted and first < last:  # one step tells
+                self.steps[:] = first, first + 1
+                first += 1
+                self.step()
+            if first < last:
+                self.steps[:] = first, last
+                self.step()
         finally:
             self.steps[:] = 0, 1
 
     def _shared(self) -> None:
-        """Run with all threads."""
+        """Run with all threads, if that is faster than alone; the result is the same."""
         n = get_num_threads()
-        if n == 1 or not _pool.lock.acquire(blocking=False):  # others are at work: alone, with the same result
+        if n > 1 and not (self._pace.together() and _pool.lock.acquire(blocking=False)):  # others may be at work
+            n = 1
+        start = time.perf_counter()
+        if n == 1:
             self._alone()
-            return
-        try:
-            self._together(n)
-        finally:
-            _pool.lock.release()
+        else:
+            try:
+                self._together(n)
+            finally:
+                _pool.lock.release()
+        self._pace.note(time.perf_counter() - start, int(self.steps[1] - self.steps[0]), n)
 
     def _together(self, n: int) -> None:
         _pool.grow(n - 1)

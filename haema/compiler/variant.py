@@ -23,7 +23,7 @@ from haema.compiler.trace import Tracer
 from haema.errors import HaemaError
 from haema.tensor import Tensor
 
-SLICE = 0.1
+SLICE = 0.02
 """Seconds of steps between two looks at whether Ctrl-C was pressed."""
 STAGED = 1 << 14
 """Bytes up to which an argument is copied rather than pointed to, which is quicker."""

@@ -1,4 +1,4 @@
-"""What the compiler's tests share: one cache of programs for the whole session."""
+"""What the compiler's tests share: two threads, and one cache of programs for the whole session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from haema import threads
 from haema.compiler import cache
+
+
+@pytest.fixture(autouse=True)
+def _two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here and in the processes that a test starts."""
+    monkeypatch.setattr(threads, "_chosen", [2])
+    monkeypatch.setenv(threads.VARIABLE, "2")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,13 +11,16 @@ import pytest
 import haema as hm
 import haema.nn.functional as F
 from haema import Tensor, nn, optim
+from haema.compiler.runtime import Pace
 
 pytestmark = pytest.mark.slow
 THREADS = (1, 2, 3, 8)
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
+def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As many as a test sets, also where one would be faster."""
+    monkeypatch.setattr(Pace, "together", lambda self: True)
     before = hm.get_num_threads()
     yield
     hm.set_num_threads(before)
