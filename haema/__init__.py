@@ -22,13 +22,11 @@ from haema.creation import (
     FloatTensor,
     IntTensor,
     LongTensor,
-    allclose,
     arange,
     as_tensor,
     e,
     empty,
     empty_like,
-    equal,
     eye,
     from_numpy,
     full,
@@ -65,6 +63,7 @@ from haema.functions.elementwise import (
     acosh,
     addcdiv,
     addcmul,
+    allclose,
     asin,
     asinh,
     atan,
@@ -82,6 +81,7 @@ from haema.functions.elementwise import (
     cosh,
     deg2rad,
     eq,
+    equal,
     erf,
     exp2,
     expm1,
@@ -256,8 +256,10 @@ long = int64
 int = int32
 clip = clamp
 concat = concatenate = cat
-swapaxes = transpose
+swapaxes = swapdims = transpose
+moveaxis = movedim
 subtract, multiply, divide, true_divide, absolute, negative = sub, mul, div, div, abs, neg
+greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 _LAZY = {
     "Trainer": "haema.train",

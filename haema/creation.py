@@ -189,16 +189,6 @@ def is_tensor(input: object) -> bool:
     return isinstance(input, Tensor)
 
 
-def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether all elements agree: |a - b| <= atol + rtol |b|."""
-    return bool(a.isclose(b, rtol=rtol, atol=atol, equal_nan=equal_nan).all())
-
-
-def equal(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have the same shape and elements."""
-    return a.shape == b.shape and bool((a == b).all())
-
-
 class TensorType:
     """A maker of tensors of one type, as ``hm.LongTensor([1, 2])``; ``hm.LongTensor(2, 3)`` makes zeros of that shape.
 

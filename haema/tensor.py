@@ -140,6 +140,11 @@ class Tensor(Variable):
         """Bytes per element."""
         return self.itemsize
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.numel() * self.itemsize
+
     def data_ptr(self) -> int:
         """The address of the first element."""
         return int(self._data.ctypes.data)
@@ -383,6 +388,18 @@ class Tensor(Variable):
 
         return self.copy_(random.bernoulli_of(self.shape, p, dtype=self.dtype, generator=generator))
 
+    def bernoulli(self, *, generator: Any = None) -> Tensor:
+        """1 with the probability that is here, else 0."""
+        from haema import random
+
+        return random.bernoulli(self, generator=generator)
+
+    def multinomial(self, num_samples: Any, replacement: Any = False, *, generator: Any = None) -> Tensor:
+        """Positions drawn with the weights that are here."""
+        from haema import random
+
+        return random.multinomial(self, num_samples, replacement, generator=generator)
+
     add_ = _in_place_sum(_in_place_map(ops.add, elementwise.add))
     sub_ = _in_place_sum(_in_place_map(ops.sub, elementwise.sub))
     mul_ = _in_place_map(ops.mul, elementwise.mul)
@@ -496,19 +513,23 @@ class Tensor(Variable):
     clamp_min, clamp_max, frac, logit = (
         elementwise.clamp_min, elementwise.clamp_max, elementwise.frac, elementwise.logit,
     )  # fmt: skip
+    logaddexp, heaviside, deg2rad, rad2deg = (
+        elementwise.logaddexp, elementwise.heaviside, elementwise.deg2rad, elementwise.rad2deg,
+    )  # fmt: skip
     lerp, addcmul, addcdiv = elementwise.lerp, elementwise.addcmul, elementwise.addcdiv
     eq, ne, lt, le, gt, ge = (
         elementwise.eq, elementwise.ne, elementwise.lt, elementwise.le, elementwise.gt, elementwise.ge,
     )  # fmt: skip
-    isnan, isinf, isfinite, isclose = (
-        elementwise.isnan, elementwise.isinf, elementwise.isfinite, elementwise.isclose,
-    )  # fmt: skip
+    greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
+    isnan, isinf, isfinite = elementwise.isnan, elementwise.isinf, elementwise.isfinite
+    isclose, allclose, equal = elementwise.isclose, elementwise.allclose, elementwise.equal
     logical_not, logical_and, logical_or, logical_xor = (
         elementwise.logical_not, elementwise.logical_and, elementwise.logical_or, elementwise.logical_xor,
     )  # fmt: skip
     bitwise_not, bitwise_and, bitwise_or, bitwise_xor = (
         elementwise.bitwise_not, elementwise.bitwise_and, elementwise.bitwise_or, elementwise.bitwise_xor,
     )  # fmt: skip
+    bitwise_left_shift, bitwise_right_shift = elementwise.bitwise_left_shift, elementwise.bitwise_right_shift
     masked_fill, nan_to_num = elementwise.masked_fill, elementwise.nan_to_num
 
     def where(self, condition: Tensor, other: Any) -> Tensor:
@@ -527,12 +548,12 @@ class Tensor(Variable):
     reshape, view, permute, transpose, t = (
         shaping.reshape, shaping.view, shaping.permute, shaping.transpose, shaping.t,
     )  # fmt: skip
-    swapaxes = shaping.transpose
+    swapaxes = swapdims = shaping.transpose
     expand, expand_as, broadcast_to = shaping.expand, shaping.expand_as, shaping.broadcast_to
     unsqueeze, squeeze, flatten, unflatten = (
         shaping.unsqueeze, shaping.squeeze, shaping.flatten, shaping.unflatten,
     )  # fmt: skip
-    flip, roll, movedim = shaping.flip, shaping.roll, shaping.movedim
+    flip, roll, movedim, moveaxis = shaping.flip, shaping.roll, shaping.movedim, shaping.movedim
     narrow, select, unbind, split, chunk = (
         shaping.narrow, shaping.select, shaping.unbind, shaping.split, shaping.chunk,
     )  # fmt: skip

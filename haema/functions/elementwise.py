@@ -418,6 +418,16 @@ def isclose(input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-
     return close | (isnan(a) & isnan(b)) if equal_nan else close
 
 
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements agree, as ``isclose`` tells."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape and elements."""
+    return input.shape == other.shape and bool(eq(input, other).all())
+
+
 def to_dtype(input: Tensor, dtype: Any) -> Tensor:
     """``input`` converted to ``dtype``; itself if it has that type."""
     return convert(input, dtypes.as_dtype(dtype))

@@ -253,6 +253,10 @@ def elementwise_functions(T, rng):
     b = T.tensor([1.0 + 1e-7, math.nan, math.inf, math.inf, 1e-9])
     results["tests"] = [T.isnan(a), T.isinf(a), T.isfinite(a), T.isclose(a, b), T.isclose(a, b, equal_nan=True)]
     results["close"] = [T.allclose(a, a), T.allclose(a, a, equal_nan=True), T.equal(a[2:], a[2:]), T.equal(a, a[:3])]
+    results["close, methods"] = [a.allclose(b), b[:1].allclose(a[:1], atol=1e-6), a[2:].equal(a[2:]), a.equal(b)]
+    results["ordered"] = [f(a, b) for f in (T.greater, T.greater_equal, T.less, T.less_equal, T.not_equal)]
+    results["ordered, methods"] = [a.greater(b), a.greater_equal(0), a.less(b), a.less_equal(b), a.not_equal(b)]
+    results["as methods"] = [a.logaddexp(b), a.heaviside(b), b.deg2rad(), b.rad2deg()]
     results["replaced"] = [a.nan_to_num(), a.nan_to_num(7.0, 8.0, 9.0)]
     i, j = T.tensor([0, 1, 2]), T.tensor([0.0, 0.5, 0.0])
     results["logical"] = [f(i, j) for f in (T.logical_and, T.logical_or, T.logical_xor)] + [T.logical_not(j)]

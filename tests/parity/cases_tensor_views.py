@@ -36,6 +36,7 @@ def shapes(T, rng):
         "transpose": lambda x: x.transpose(0, -1), "T": lambda x: x[0].T, "mT": lambda x: x.mT,
         "t": lambda x: x[0].t(),
         "swapaxes": lambda x: x.swapaxes(0, 1), "movedim": lambda x: x.movedim(0, 2),
+        "swapdims": lambda x: x.swapdims(0, 1), "moveaxis": lambda x: x.moveaxis(0, 2),
         "movedim several": lambda x: x.movedim((0, 1), (2, 0)),
         "unsqueeze": lambda x: x.unsqueeze(-1).unsqueeze(0),
         "squeeze": lambda x: x[:1].squeeze(), "squeeze dim": lambda x: x[:1, :, :1].squeeze(0).squeeze(0),
