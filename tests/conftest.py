@@ -25,6 +25,15 @@ def _leave_haema_as_it_was() -> Iterator[None]:
     assert hm.get_default_dtype() == hm.float32, "a test left another default dtype"
 
 
+@pytest.fixture
+def threads_as_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A program uses as many threads as a test sets, also where one would be faster; afterwards it is as before."""
+    monkeypatch.setattr("haema.compiler.runtime.Pace.together", lambda self: True)
+    before = hm.get_num_threads()
+    yield
+    hm.set_num_threads(before)
+
+
 # -- the compiler ------------------------------------------------------------------
 
 COMPILED = (

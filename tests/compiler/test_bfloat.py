@@ -202,14 +202,7 @@ def trained(precision: str, steps: int = 2) -> tuple[np.ndarray, bytes]:
     return losses, b"".join([losses.tobytes(), *(t.numpy().tobytes() for t in model.state_dict().values())])
 
 
-@pytest.fixture
-def _threads() -> Iterator[None]:
-    before = hm.get_num_threads()
-    yield
-    hm.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads_as_set")
 def test_training_is_that_of_float32_and_threads_change_no_bit(cpu: Registers | None) -> None:
     wide, _ = trained("float32")
     ends = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,9 @@ import pytest
 import haema as hm
 import haema.nn.functional as F
 from haema import Tensor, nn, optim
-from haema.compiler.runtime import Pace
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("threads_as_set")]
 THREADS = (1, 2, 3, 8)
-
-
-@pytest.fixture(autouse=True)
-def _threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As many as a test sets, also where one would be faster."""
-    monkeypatch.setattr(Pace, "together", lambda self: True)
-    before = hm.get_num_threads()
-    yield
-    hm.set_num_threads(before)
 
 
 def mlp() -> nn.Module:

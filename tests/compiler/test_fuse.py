@@ -140,6 +140,7 @@ def train(model: nn.Module, compiled: bool, batch: int, steps: int = 3) -> tuple
 
 @pytest.mark.parametrize("batch", [2, 6, 17, 32])
 @pytest.mark.parametrize("kind", ["convolutions", "norms", "members"])
+@pytest.mark.usefixtures("threads_as_set")
 def test_training_fused(kind: str, batch: int, fused: None) -> None:
     found = []
     for compiled, threads in ((False, 1), (True, 1), (True, 2), (True, 3), (True, 8)):

@@ -135,15 +135,12 @@ def test_many_rows_are_measured_and_predicted_by_a_program():
     assert {*few.engine.programs} == {"step"}  # for a batch or two a program would take longer to make
 
 
+@pytest.mark.usefixtures("threads_as_set")
 def test_the_same_bits_for_any_number_of_threads():
     found = set()
-    before = hm.get_num_threads()
-    try:
-        for n in (1, 2, 3):
-            hm.set_num_threads(n)
-            found.add(weights(fitted(cnn(), *images(), compile=True).model))
-    finally:
-        hm.set_num_threads(before)
+    for n in (1, 2, 3):
+        hm.set_num_threads(n)
+        found.add(weights(fitted(cnn(), *images(), compile=True).model))
     assert len(found) == 1
 
 
