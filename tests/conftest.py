@@ -28,7 +28,7 @@ def _leave_haema_as_it_was() -> Iterator[None]:
 @pytest.fixture
 def threads_as_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A program uses as many threads as a test sets, also where one would be faster; afterwards it is as before."""
-    monkeypatch.setattr("haema.compiler.runtime.Pace.together", lambda self: True)
+    monkeypatch.setattr("haema.compiler.runtime.Pace.choose", lambda self, n: n)
     before = hm.get_num_threads()
     yield
     hm.set_num_threads(before)

@@ -1,8 +1,8 @@
 """Running machine code: memory for a program, and the threads that share its work.
 
 The thread that calls takes part; the others wait, asleep, until there is a program for several. A program for one
-thread does not wake them. After a fork the child starts its own. Where other programs use the CPUs, so that threads
-wait long for each other, one thread does the work alone until it has been seen that several are faster again.
+thread does not wake them. After a fork the child starts its own. Where other programs use the CPUs, as many threads
+work as there are CPUs for, until there is one for each again.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from haema.threads import get_num_threads
 _FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64)
 _SYNC = 24  # int64 words: the barrier's two, each in a cache line of its own, and the count of finished runs
 
-CROWDED = 2.0
-"""A step with several threads that takes so many times as long as on one is of threads that wait for CPUs."""
-MOST_PATIENCE = 64.0
-"""Times as long as several threads were tried in vain, one thread works before they are tried again."""
+LOST = 1e-3
+"""Seconds of CPUs; less is lost to threads that have to wake first, more to other programs."""
+LONGEST = 1.0
+"""Seconds after which more threads are tried again at the latest."""
 FAULT = 32
 """int64 words: the first for a fault; a vector can be read from them all, where there is nothing else to read."""
 
@@ -94,39 +94,37 @@ _pool = Pool()
 
 
 class Pace:
-    """Whether several threads are faster than one, told from how long a program's steps took.
+    """How many threads a program gets: as many as there are CPUs for, told from the time of CPUs that its runs got.
 
     A thread whose CPU another program uses lets all others wait for it, for milliseconds, at each meeting: a small
-    step then takes a hundred times as long as on one thread. One thread needs at most the ``work``, the fewest seconds
-    of CPU that a step has taken. A step that with several took far longer is followed by some on one thread, for as
-    long as it took, and for longer whenever it happens again.
+    step then takes a hundred times as long as on one thread. Threads that wait for each other do not sleep, so a run
+    of n threads that is given n CPUs takes n seconds of CPUs in a second. One that got less is followed by some with
+    as many threads as it had CPUs, for as long as it took, and for longer, up to a second, whenever that happens again.
 
     Attributes:
-        trusted: Whether several threads were faster when they were last tried.
+        good: The number of threads that last had a CPU each; 0 at first.
     """
 
     def __init__(self) -> None:
-        self.trusted = False
-        self._work = float("inf")
+        self.good = 0
         self._until = 0.0
         self._patience = 1.0
 
-    def together(self) -> bool:
-        """Whether it is time for several threads."""
-        return time.perf_counter() >= self._until
+    def choose(self, n: int) -> int:
+        """How many threads, of at most ``n``, the next run gets."""
+        return min(self.good, n) if 0 < self.good < n and time.perf_counter() < self._until else n
 
-    def note(self, seconds: float, steps: int, threads: int) -> None:
-        """Learn from a run."""
-        each = seconds / steps
-        self._work = min(self._work, each * threads)
-        if threads == 1:
-            return
-        self.trusted = each <= CROWDED * self._work
-        if self.trusted:
-            self._patience = max(self._patience / 2, 1.0)
-        else:
-            self._until = time.perf_counter() + seconds * self._patience
-            self._patience = min(4 * self._patience, MOST_PATIENCE)
+    def note(self, threads: int, seconds: float, cpus: float) -> None:
+        """Learn from a run with several threads: how long it took, and how many seconds of CPUs it got."""
+        got = round(cpus / seconds)
+        if got < threads and threads * seconds - cpus > LOST:
+            self.good = max(got, 1)
+            wait = min(seconds * self._patience, LONGEST)
+            self._until = time.perf_counter() + wait
+            self._patience *= 4 if wait < LONGEST else 1
+        elif threads > self.good:
+            self.good = threads
+            self._patience = max(self._patience / 4, 1.0)
 
 
 _loaded: weakref.WeakSet[Loaded] = weakref.WeakSet()
@@ -218,7 +216,8 @@ class Loaded:
     def run(self, first: int, last: int) -> None:
         """Run the steps ``first`` to below ``last``; the caller holds ``lock``."""
         try:
-            if self.parallel and not self._pace.trusted and first < last:  # one step tells
+            n = get_num_threads()
+            if self.parallel and self._pace.choose(n) > max(self._pace.good, 1) and first < last:  # one step tells
                 self.steps[:] = first, first + 1
                 first += 1
                 self.step()
@@ -229,19 +228,17 @@ class Loaded:
             self.steps[:] = 0, 1
 
     def _shared(self) -> None:
-        """Run with all threads, if that is faster than alone; the result is the same."""
-        n = get_num_threads()
-        if n > 1 and not (self._pace.together() and _pool.lock.acquire(blocking=False)):  # others may be at work
-            n = 1
-        start = time.perf_counter()
-        if n == 1:
+        """Run with as many threads as there are CPUs for; the result is the same."""
+        n = self._pace.choose(get_num_threads())
+        if n == 1 or not _pool.lock.acquire(blocking=False):  # others are at work: alone
             self._alone()
-        else:
-            try:
-                self._together(n)
-            finally:
-                _pool.lock.release()
-        self._pace.note(time.perf_counter() - start, int(self.steps[1] - self.steps[0]), n)
+            return
+        try:
+            start, cpus = time.perf_counter(), time.process_time()
+            self._together(n)
+            self._pace.note(n, time.perf_counter() - start, time.process_time() - cpus)
+        finally:
+            _pool.lock.release()
 
     def _together(self, n: int) -> None:
         _pool.grow(n - 1)

@@ -1,4 +1,4 @@
-"""Several threads or one: whichever is faster where other programs use the CPUs, with the same result."""
+"""As many threads as there are CPUs for, where other programs use them, with the same result."""
 
 from __future__ import annotations
 
@@ -31,42 +31,45 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def spent(pace: Pace, clock: Clock, seconds: float, threads: int, steps: int = 1) -> None:
-    """A run that took ``seconds``."""
+def run(pace: Pace, clock: Clock, seconds: float, cpus: float, n: int = 4) -> int:
+    """A run that took ``seconds`` and got ``cpus`` CPUs, at most one for each thread; how many threads it had."""
+    threads = pace.choose(n)
     clock.now += seconds
-    pace.note(seconds, steps, threads)
+    if threads > 1:
+        pace.note(threads, seconds, seconds * min(cpus, threads))
+    return threads
 
 
 def test_on_a_quiet_machine_all_threads_always(clock: Clock) -> None:
     pace = Pace()
-    for seconds in (0.5, 0.1, 0.11, 0.19, 0.1, 0.3):  # the first loads memory; three times the usual is a hiccup
-        assert pace.together()
-        spent(pace, clock, seconds, threads=2)
-        assert pace.trusted
+    for seconds in (0.5, 0.1, 1e-5, 0.1):
+        assert run(pace, clock, seconds, 3.8) == 4
+        assert pace.good == 4
+    assert run(pace, clock, 1e-4, 2.5) == 4, "so long it takes them to wake"
+    assert pace.good == 4
 
 
-def test_one_thread_where_threads_wait_for_each_other(clock: Clock) -> None:
+def test_as_many_threads_as_there_are_cpus_for(clock: Clock) -> None:
     pace = Pace()
-    spent(pace, clock, 0.1, threads=2)
-    spent(pace, clock, 1.0, threads=2)
-    assert not pace.trusted
-    assert not pace.together()
-    spent(pace, clock, 0.9, threads=1, steps=5)
-    assert not pace.together()
-    clock.now += 0.2
-    assert pace.together(), "as long as it took, 1 s, has passed"
+    assert run(pace, clock, 1.0, 2.9) == 4
+    assert run(pace, clock, 0.5, 2.9) == 3
+    assert run(pace, clock, 0.4, 1.2) == 3
+    assert run(pace, clock, 0.1, 1.0) == 1
+    assert pace.choose(1) == 1
+    clock.now += 1.0
+    assert run(pace, clock, 0.1, 3.9) == 4, "all are tried again"
+    assert run(pace, clock, 0.1, 3.9) == 4
+    assert pace.choose(2) == 2
 
 
-def test_it_is_tried_ever_less_often_and_more_often_again(clock: Clock) -> None:
+def test_they_are_tried_ever_less_often_and_more_often_again(clock: Clock) -> None:
     pace = Pace()
-    spent(pace, clock, 0.1, threads=2)
     waits = []
-    for seconds in (1.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 1.0):
+    for cpus in (1, 1, 1, 1, 1, 4, 1):
         clock.now += 1000
-        assert pace.together()
-        spent(pace, clock, seconds, threads=2)
+        assert run(pace, clock, 0.01, cpus) == 4
         waits.append(max(pace._until - clock.now, 0.0))
-    assert waits == pytest.approx([1, 4, 16, 64, 64, 0, 0, 16])
+    assert waits == pytest.approx([0.01, 0.04, 0.16, 0.64, 1.0, 0.0, 0.64])
 
 
 def product(x: Tensor, w: Tensor) -> Tensor:
@@ -104,11 +107,11 @@ def test_before_many_steps_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_result_is_the_same_whichever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def every_other(self: Pace) -> bool:
-        asked.append(len(asked))
-        return len(asked) % 2 == 0
+    def every_other(self: Pace, n: int) -> int:
+        asked.append(n)
+        return 1 + len(asked) % n
 
-    monkeypatch.setattr(Pace, "together", every_other)
+    monkeypatch.setattr(Pace, "choose", every_other)
     x, w = hm.randn(300, 300), hm.randn(300, 300)
     f = hm.compile(product)
     assert len({f(x, w).numpy().tobytes() for _ in range(6)}) == 1
