@@ -52,7 +52,7 @@ def _default() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Let compiled programs and matrix products use ``n`` threads.
+    """Let compiled programs and matrix products use ``n`` threads; programs use fewer while others take the CPUs.
 
     Args:
         n: At least 1; by default the CPUs that this process may use, or what HAEMA_NUM_THREADS says.

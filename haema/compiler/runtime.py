@@ -26,8 +26,8 @@ from haema.threads import get_num_threads
 _FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64)
 _SYNC = 24  # int64 words: the barrier's two, each in a cache line of its own, and the count of finished runs
 
-LOST = 1e-3
-"""Seconds of CPUs; less is lost to threads that have to wake first, more to other programs."""
+LOST = 5e-4
+"""Seconds of CPU per thread; less is lost to threads that wake one after another, more to other programs."""
 LONGEST = 1.0
 """Seconds after which more threads are tried again at the latest."""
 FAULT = 32
@@ -117,7 +117,7 @@ class Pace:
     def note(self, threads: int, seconds: float, cpus: float) -> None:
         """Learn from a run with several threads: how long it took, and how many seconds of CPUs it got."""
         got = round(cpus / seconds)
-        if got < threads and threads * seconds - cpus > LOST:
+        if got < threads and threads * seconds - cpus > threads * LOST:
             self.good = max(got, 1)
             wait = min(seconds * self._patience, LONGEST)
             self._until = time.perf_counter() + wait
