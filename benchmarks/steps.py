@@ -1,14 +1,15 @@
 """How long a training step, or one prediction, takes in haema and in its peers, in turn on the same machine.
 
     python -m benchmarks.steps [--workload NAME ...] [--peer NAME ...] [--threads N] [--rounds N]
-                               [--python MODULE=INTERPRETER ...] [--json FILE]
+                               [--python MODULE=INTERPRETER ...] [--busy N] [--json FILE]
 
 Each peer is a process of its own, started once; then they are asked in turn, round after round, so that a change in
 the machine's speed meets all of them. Printed are medians, their spread (largest minus smallest over median), the
 most memory that the process ever had, libraries and compiling included, and, for haema, ratios of medians: how many
 times faster it is than PyTorch as it comes, and than the fastest of the peers. A peer whose package is not installed,
 or which cannot run, is named and left out; ``--python torch=/venv/bin/python`` says which interpreter has it. For
-every peer alike glibc is told to keep freed memory, which spares page faults.
+every peer alike glibc is told to keep freed memory, which spares page faults. With ``--busy 2`` two other programs
+compute all the while, as on a computer that is in use.
 
 haema_bf16 and torch_bf16, whose products are of bfloat16, run where ``--peer`` names them; the fastest of the peers is
 then sought among those of the same precision.
@@ -17,10 +18,14 @@ then sought among those of the same precision.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.running import BF16, installed, parser, processor, started
@@ -73,22 +78,41 @@ def show(rows: list[Row]) -> None:
         )
 
 
+@contextlib.contextmanager
+def busy(n: int) -> Iterator[None]:
+    """``n`` programs that compute."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
 def main() -> None:
     """The command line."""
     options_of = parser(__doc__)
+    options_of.add_argument(
+        "--busy", type=int, default=0, metavar="N", help="other programs that compute all the while"
+    )
     options_of.add_argument("--rounds", type=int, default=5)
     options_of.add_argument("--json", metavar="FILE", help="write all times and what they were measured on")
     options = options_of.parse_args()
     load = os.getloadavg()[0]  # before anything runs
     machine = {"processor": processor(), "system": platform.platform(), "threads": options.threads, "load": load}
+    machine["busy"] = options.busy
     print(f"{machine['processor']}, {options.threads} threads, {options.rounds} rounds, {machine['system']}")
+    if options.busy:
+        print(f"beside {options.busy} programs that compute")
     if load > BUSY:
         print(f"other programs are running (load {load:.1f}): threads that wait for each other then take much longer")
     present = installed(options)
     results: dict[str, Any] = {"machine": machine, "rounds": options.rounds, "workloads": {}}
     for workload in options.workload:
         print(f"\n{WORKLOADS[workload].name}", flush=True)
-        rows = compare(workload, present, options)
+        with busy(options.busy):
+            rows = compare(workload, present, options)
         show(rows)
         results["workloads"][workload] = {"name": WORKLOADS[workload].name, "peers": rows}
         if options.json:  # after each workload, so that what is measured is not lost
