@@ -133,7 +133,8 @@ def train(
         typer.Option(
             metavar="NAME",
             help="bf16: products of bfloat16, summed in float32; faster on CPUs with AMX or AVX512_BF16. "
-            "[dim]Default: float32; with AMX bf16 for the best recipe of the fast network on coloured images.[/dim]",
+            "The best recipe of the fast network on coloured images then takes a larger one. "
+            "[dim]Default: float32; on CPUs with AMX bf16 for that one.[/dim]",
         ),
     ] = None,
     stream: Stream = None,

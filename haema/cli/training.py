@@ -209,8 +209,11 @@ def train(options: TrainOptions) -> Outcome:
         options = replace(options, resume=False)
     data = _load(options)
     parts = divide(data, options)
+    bond = _bond_of(files) if options.resume else {}
+    if options.precision is None and bond.get("precision") is not None:  # by default it depends on the CPU
+        options = replace(options, precision=bond["precision"])
     with contextlib.closing(Draughtsman()) as draughtsman:
-        model, plan, history = _learn(options, files, parts)
+        model, plan, history = _learn(options, files, parts, bond)
         outcome = _outcome(options, files, data, parts, model, plan, history, start)
         _write(outcome, draughtsman)
     return replace(outcome, seconds=time.perf_counter() - start)
@@ -320,8 +323,8 @@ def split_rows(y: np.ndarray, shares: list[float], seed: int) -> list[np.ndarray
 # -- learning ------------------------------------------------------------------
 
 
-def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, Any, Any]:
-    """The trained model, its plan and its history."""
+def _learn(options: TrainOptions, files: RunFiles, parts: Parts, bond: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The trained model, its plan and its history; what is gone on with was started as ``bond`` says."""
     import haema as hm
     from haema.train import Checkpoint, EarlyStopping, NonFiniteLoss, ProgressBar, TimeLimit, Trainer
     from haema.train.engine import eager_by_wish
@@ -339,7 +342,7 @@ def _learn(options: TrainOptions, files: RunFiles, parts: Parts) -> tuple[Any, A
     if parts.test is not None:
         prepared(parts.test, model)  # so that what is wrong with it is said before the training, not after
     if options.resume:
-        _check_resumable(options, files, plan)
+        _check_resumable(options, files, plan, bond)
 
     callbacks: list[Any] = [*plan.callbacks(), plan.schedule(len(parts.train)), _bond(options.binding(plan))]
     callbacks.append(Checkpoint(files.checkpoint, seconds=CHECKPOINT))
@@ -421,11 +424,11 @@ def _left(options: TrainOptions, files: RunFiles) -> str:
     return f"interrupted; {files.checkpoint} holds the state after the last whole epoch; go on with: {options.words()}"
 
 
-def _check_resumable(options: TrainOptions, files: RunFiles, plan: Any) -> None:
-    """Refuse to go on with other options than the run was started with.
+def _bond_of(files: RunFiles) -> dict[str, Any]:
+    """What the run that left the checkpoint was started with.
 
     Raises:
-        InputError: one differs, or the file is no checkpoint of such a run.
+        InputError: the file is no checkpoint of such a run.
     """
     from haema import io
 
@@ -436,6 +439,17 @@ def _check_resumable(options: TrainOptions, files: RunFiles, plan: Any) -> None:
             saved[key]
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{files.checkpoint} is no checkpoint of `haema train`; leave out --resume") from None
+    if bond.get("precision") not in (None, *PRECISIONS):
+        raise InputError(f"{files.checkpoint} is no checkpoint of `haema train`; leave out --resume")
+    return bond
+
+
+def _check_resumable(options: TrainOptions, files: RunFiles, plan: Any, bond: dict[str, Any]) -> None:
+    """Refuse to go on with other options than the run was started with.
+
+    Raises:
+        InputError: one differs.
+    """
     for name, value in options.binding(plan).items():
         if bond.get(name) != value:
             was = "left out" if bond.get(name) is None else bond.get(name)

@@ -122,6 +122,17 @@ def test_other_settings_are_refused(cli, unfinished, monkeypatch):
     assert (unfinished / "digits.checkpoint").exists()
 
 
+def test_products_are_as_they_were(cli, tmp_path):
+    """The precision need not be named again: what is right by default may differ on another computer."""
+    p = start(tmp_path, *WORDS, "--precision", "bf16")
+    wait_for(tmp_path / "digits.checkpoint")
+    p.send_signal(signal.SIGKILL)
+    p.communicate()
+    assert "--precision bf16, and now it is float32" in cli(*WORDS, "--precision", "float32", "--resume").sentence
+    assert cli(*WORDS, "--resume").status == 0
+    assert "--precision bf16" in (tmp_path / "digits-report.txt").read_text()
+
+
 def test_other_data_is_refused(cli, unfinished):
     rows = "".join(f"{i},{i % 10}\n" for i in range(300))
     (unfinished / "t.csv").write_text("a,y\n" + rows)

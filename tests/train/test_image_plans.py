@@ -234,8 +234,7 @@ def test_products_are_of_bfloat16_where_wished_or_worth_it(monkeypatch):
         monkeypatch.setattr(images, "_has_tiles", lambda has=has: has)
         assert plan_for(data).precision == "float32"
         plans = [plan_for(data, recipe="best", precision=p) for p in (None, "float32", "bf16")]
-        tiles = [True, False, True] if has else [False] * 3
-        assert [p.widths == IN_TILES.widths for p in plans] == tiles
+        assert [p.widths == IN_TILES.widths for p in plans] == [has, False, True]
         assert [p.precision for p in plans] == ["bf16" if has else "float32", "float32", "bf16"]
         assert plan_for(stripes(), "fast", recipe="best").precision == "float32"
         assert plan_for(data, "vgg", precision="bf16").hyperparameters()["precision"] == "bf16"

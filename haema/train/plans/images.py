@@ -9,12 +9,12 @@ images, of which 2,500 validate, cost
     best      28 x 28 x 1   32, 64, 128     0.032                       18        99
     default   32 x 32 x 3   32, 96, 128     0.067                       14        134
     best      32 x 32 x 3   64, 128, 256    0.173                       26        639
-    on a CPU with AMX       64, 256, 256    0.32                        34        1557
+    best, in bfloat16       64, 256, 256    0.32                        34        1557
 
-(of the grey ones 60,000). Two cores with AVX-512 do some 270 GFLOP/s of it; those with AMX, on which the products are
-of bfloat16, some 700 of the last one. Fewer images are seen more often,
-epochs = E sqrt(N / rows), at most 60 unless that is less than 150 steps; where all would cost more than the budget of
-the recipe, epochs and then widths are taken back.
+(of the grey ones 60,000). Two cores with AVX-512 do some 270 GFLOP/s of it; those with AMX some 700 of the last one,
+which is the best one there, and elsewhere if asked for. Fewer images are seen more often, epochs = E sqrt(N / rows), at
+most 60 unless that is less than 150 steps; where all would cost more than the budget of the recipe, epochs and then
+widths are taken back.
 
     loss      cross entropy with label smoothing 0.2
     optimizer SGD with Nesterov momentum 0.85; weights decay, biases do not; the biases of the norms learn faster
@@ -122,7 +122,7 @@ SIZES = {
     ("best", "colour"): Size((64, 128, 256), 26, 47_500, 660e12),
 }
 IN_TILES = Size((64, 256, 256), 34, 47_500, 1600e12)
-"""Instead of the best one for coloured images, on a CPU with registers for tiles of bfloat16."""
+"""Instead of the best one for coloured images, where products are of bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _fast(data: Data, first: Standardize, recipe: str, precision: str | None) ->
     outputs, _, _, metrics = head(data)
     kind = "grey" if channels == 1 else "colour"
     size = SIZES[recipe, kind]
-    if size is SIZES["best", "colour"] and precision != "float32" and _has_tiles():
+    if size is SIZES["best", "colour"] and (precision == "bf16" or (precision is None and _has_tiles())):
         size, precision = IN_TILES, "bf16"
     size = size.fitted(rows, (channels, height, width), outputs)
     batch = even_batch(rows, min(BATCH, max(16, 2 ** round(math.log2(rows / 32)))))
