@@ -176,7 +176,13 @@ def normal(
 
 @no_grad()
 def bernoulli_of(shape: tuple[int, ...], p: Any, *, dtype: Any = None, generator: Generator | None = None) -> Tensor:
-    """1 with probability ``p``, else 0, of ``shape``."""
+    """1 with probability ``p``, else 0, of ``shape``.
+
+    Raises:
+        ValueError: a number ``p`` is not from 0 to 1.
+    """
+    if not isinstance(p, Tensor) and not 0 <= p <= 1:
+        raise ValueError(f"bernoulli: the probability is {p}; from 0 to 1 is right")
     u = _unit(tuple(shape), dtypes.float32, generator)
     return ops.cast(u < p, dtype=dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype))
 

@@ -50,7 +50,10 @@ def test_a_small_product_runs_alone_and_a_large_one_does_not():
 
 
 def test_products_are_the_same_for_any_number_of_threads_asked_for():
-    x, y = (hm.tensor(np.random.default_rng(0).standard_normal((n, n))) for n in (130, 130))
+    n = 210
+    assert n**3 > threads.WORTH_SHARING
+    x, y = hm.tensor(np.random.default_rng(0).standard_normal((2, n, n))).unbind()
+    hm.set_num_threads(2)
     first = x @ y
     hm.set_num_threads(1)
     assert hm.allclose(x @ y, first, rtol=1e-12)

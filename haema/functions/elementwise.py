@@ -412,9 +412,12 @@ def isfinite(input: Tensor) -> Tensor:
 
 
 def isclose(input: Tensor, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Whether |x - other| <= atol + rtol |other|, or they are equal."""
+    """Whether |x - other| <= atol + rtol |other|, or they are equal; whole numbers and bools in float64."""
     a, b = pair(input, other)
-    close = (abs(a - b) <= atol + rtol * abs(b)) & isfinite(b) | (a == b)
+    equal = a == b
+    if a.dtype.kind != "f":
+        a, b = a.double(), b.double()
+    close = (abs(a - b) <= atol + rtol * abs(b)) & isfinite(b) | equal
     return close | (isnan(a) & isnan(b)) if equal_nan else close
 
 

@@ -79,10 +79,10 @@ def permute(input: Tensor, *axes: Sizes, dims: Sizes = None) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
-    axes = list(range(input.ndim))
-    a, b = normal_axis(dim0, input.ndim), normal_axis(dim1, input.ndim)
+    axes = list(range(max(input.ndim, 1)))
+    a, b = (normal_axis(d, len(axes)) for d in (dim0, dim1))
     axes[a], axes[b] = b, a
-    return ops.permute(input, axes=tuple(axes))
+    return ops.permute(input, axes=tuple(axes[: input.ndim]))
 
 
 def t(input: Tensor) -> Tensor:
@@ -96,8 +96,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     """Axes moved from ``source`` to ``destination``, the others in their order."""
     src = [source] if isinstance(source, int) else list(source)
     dst = [destination] if isinstance(destination, int) else list(destination)
-    src = [normal_axis(a, input.ndim) for a in src]
-    dst = [normal_axis(a, input.ndim) for a in dst]
+    src, dst = ([normal_axis(a, max(input.ndim, 1)) for a in axes] for axes in (src, dst))
     rest = iter(a for a in range(input.ndim) if a not in src)
     where = dict(zip(dst, src, strict=True))
     return ops.permute(input, axes=tuple(where[i] if i in where else next(rest) for i in range(input.ndim)))

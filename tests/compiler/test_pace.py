@@ -86,7 +86,24 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_before_many_steps_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_before_many_steps_with_more_threads_than_were_good_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = hm.compile(product)
+    f(hm.randn(300, 300), hm.randn(300, 300))
+    assert f._last is not None
+    loaded = f._last.loaded
+    runs: list[tuple[int, ...]] = []
+    monkeypatch.setattr(loaded, "step", lambda: runs.append(tuple(loaded.steps.tolist())))
+    monkeypatch.setattr(loaded, "_pace", Pace())
+    loaded._pace.good = 2
+    loaded.run(3, 10)
+    assert runs == [(3, 10)]
+    loaded._pace.good = 1
+    loaded.run(3, 10)
+    assert runs[1:] == [(3, 4), (4, 10)]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_loop_begins_with_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[tuple[int, ...]] = []
     real = runtime.Loaded._shared
 

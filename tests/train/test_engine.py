@@ -21,18 +21,18 @@ from haema.train import (
 )
 
 
-def cnn():
+def cnn(channels=4, size=4):
     hm.manual_seed(2)
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Dropout(0.25), nn.Linear(16, 3),
+        nn.Conv2d(1, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.25), nn.Linear(channels * (size // 2) ** 2, 3),
     )  # fmt: skip
 
 
-def images(n=50):
+def images(n=50, size=4):
     rng = np.random.default_rng(0)
     y = np.arange(n) % 3
-    return (rng.normal(size=(n, 1, 4, 4)) + y[:, None, None, None]).astype(np.float32), y
+    return (rng.normal(size=(n, 1, size, size)) + y[:, None, None, None]).astype(np.float32), y
 
 
 class Pairs(Dataset):
@@ -137,10 +137,13 @@ def test_many_rows_are_measured_and_predicted_by_a_program():
 
 @pytest.mark.usefixtures("threads_as_set")
 def test_the_same_bits_for_any_number_of_threads():
+    x, y = images(100, 12)
     found = set()
     for n in (1, 2, 3):
         hm.set_num_threads(n)
-        found.add(weights(fitted(cnn(), *images(), compile=True).model))
+        trainer = fitted(cnn(32, 12), x, y, compile=True, fit={"batch_size": 64})
+        assert trainer.engine.programs["step"]._last.loaded.parallel, "too little work to share"
+        found.add(weights(trainer.model))
     assert len(found) == 1
 
 
