@@ -26,8 +26,6 @@ from haema.compiler.target import Target, machine
 from haema.compiler.tiling import Plan
 
 ALIGN = 64
-FINISHED = 16
-"""Where in the threads' common memory the finished runs are counted."""
 FLUSH_X86 = 0x8040
 """Bits of x86's register MXCSR: subnormal results are zero, subnormal operands too."""
 FLUSH_ARM = 1 << 24
@@ -254,9 +252,6 @@ def _drive(
                         b.do(f"nest{first}", *pointers(todo[0]), fault, const("i64", 0), const("i64", n))
         if parallel:
             meet()
-    with b.when(b.compare("icmp eq", thread, const("i64", 0))):
-        done = b.at(sync, FINISHED, "i64")
-        b.store(b.op("add", b.load(done, "i64", 8), const("i64", 1)), done, 8)
     b.line("ret void")
     _alone(module)
     module.define("run", "void @run(ptr %table, ptr %sync, ptr %fault, ptr %steps, i64 %thread, i64 %threads)", b)

@@ -10,21 +10,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import operator
 import os
 import queue
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from haema.compiler.program import FINISHED
 from haema.threads import get_num_threads
 
 _FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64, ctypes.c_int64)
-_SYNC = 24  # int64 words: the barrier's two, each in a cache line of its own, and the count of finished runs
+_SYNC = 16  # int64 words: the barrier's two, each in a cache line of its own
 
 LOST = 5e-4
 """Seconds of CPU per thread; less is lost to threads that wake one after another, more to other programs."""
@@ -60,9 +61,16 @@ class Pool:
             program._run(*args)
             del program, args  # which keeps the code in memory until this thread has left it
 
-    def send(self, program: Loaded, args: Sequence[Any], cpus: frozenset[int] | None) -> None:
-        """Let one thread take part in a program, on one of ``cpus``."""
-        self._jobs.put((program, args, cpus))
+    def run(self, program: Loaded, args: Sequence[Any], n: int) -> None:
+        """Run a program with n threads, the caller's among them; the caller holds ``lock``.
+
+        The threads wait for each other, so either all of them begin or none does. Ctrl-C is answered by Python code
+        alone, and all begin, and the caller ends, within one call of C code.
+        """
+        self.grow(n - 1)
+        jobs = [(program, (*args, k, n), cpus) for k, cpus in enumerate(places(n))]
+        begin = [functools.partial(self._jobs.put, job) for job in jobs[1:]]
+        deque(map(operator.call, [*begin, functools.partial(program._run, *args, 0, n)]), maxlen=0)
 
 
 def places(n: int) -> list[frozenset[int] | None]:
@@ -230,29 +238,10 @@ class Loaded:
     def _shared(self) -> None:
         """Run with as many threads as there are CPUs for; the result is the same."""
         n = self._pace.choose(get_num_threads())
-        if n == 1 or not _pool.lock.acquire(blocking=False):  # others are at work: alone
+        if n == 1 or _pool.lock.locked():  # others are at work: alone
             self._alone()
             return
-        try:
+        with _pool.lock:  # which Ctrl-C cannot leave locked, as it could between acquire() and the line behind it
             start, cpus = time.perf_counter(), time.process_time()
-            self._together(n)
+            _pool.run(self, self._args, n)
             self._pace.note(n, time.perf_counter() - start, time.process_time() - cpus)
-        finally:
-            _pool.lock.release()
-
-    def _together(self, n: int) -> None:
-        _pool.grow(n - 1)
-        cpus = places(n)
-        before = int(self._sync[FINISHED])
-        sent = 0
-        try:
-            for k in range(1, n):
-                _pool.send(self, (*self._args, k, n), cpus[k])
-                sent = k
-            self._run(*self._args, 0, n)
-        finally:
-            # Ctrl-C may come between any two lines here, and the threads that have begun wait for all others
-            if int(self._sync[FINISHED]) == before and sent:
-                for k in range(sent + 1, n):
-                    _pool.send(self, (*self._args, k, n), cpus[k])
-                self._run(*self._args, 0, n)
