@@ -47,6 +47,8 @@ class Eager:
         except (ValueError, IndexError, TypeError):
             check(op, arrays, params)
             raise
+        if y.dtype.char == "b":  # int8, as which NumPy computes with booleans what is not defined for them
+            check(op, arrays, params)
         return y if type(y) is np.ndarray else np.asarray(y)  # NumPy turns results without axes into scalars
 
     def update(self, op: Op, out: np.ndarray, arrays: Arrays, params: dict[str, Any]) -> None:

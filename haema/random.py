@@ -187,9 +187,14 @@ def bernoulli_of(shape: tuple[int, ...], p: Any, *, dtype: Any = None, generator
     return ops.cast(u < p, dtype=dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype))
 
 
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with probability ``p[i]``, else 0, in the shape and dtype of ``p``."""
-    return bernoulli_of(p.shape, p, dtype=p.dtype, generator=generator)
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with probability ``input[i]``, or everywhere ``p`` if it is given, else 0, in the shape and dtype of ``input``.
+
+    Raises:
+        ValueError: ``p`` is a number not from 0 to 1. What stands in a tensor is not looked at: below 0 gives 0, above
+            1 gives 1, nan gives 0.
+    """
+    return bernoulli_of(input.shape, input if p is None else p, dtype=input.dtype, generator=generator)
 
 
 def _placed(x: Tensor, device: Any, requires_grad: bool = False) -> Tensor:

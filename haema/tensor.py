@@ -388,11 +388,11 @@ class Tensor(Variable):
 
         return self.copy_(random.bernoulli_of(self.shape, p, dtype=self.dtype, generator=generator))
 
-    def bernoulli(self, *, generator: Any = None) -> Tensor:
-        """1 with the probability that is here, else 0."""
+    def bernoulli(self, p: Any = None, *, generator: Any = None) -> Tensor:
+        """1 with the probability that is here, or with ``p`` if it is given, else 0."""
         from haema import random
 
-        return random.bernoulli(self, generator=generator)
+        return random.bernoulli(self, p, generator=generator)
 
     def multinomial(self, num_samples: Any, replacement: Any = False, *, generator: Any = None) -> Tensor:
         """Positions drawn with the weights that are here."""

@@ -26,6 +26,8 @@ def test_what_is_no_probability_is_refused(p):
     x = hm.zeros(3)
     with pytest.raises(ValueError, match="from 0 to 1 is right"):
         x.bernoulli_(p)
+    with pytest.raises(ValueError, match="from 0 to 1 is right"):
+        x.bernoulli(p)
     assert x.tolist() == [0.0, 0.0, 0.0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -100,6 +101,41 @@ def test_before_many_steps_with_more_threads_than_were_good_one_is_tried(monkeyp
     loaded._pace.good = 1
     loaded.run(3, 10)
     assert runs[1:] == [(3, 4), (4, 10)]
+
+
+def test_what_waking_costs_is_no_reason_for_fewer(clock: Clock) -> None:
+    """Up to half a millisecond for each thread."""
+    pace = Pace()
+    pace.note(4, 1e-3, 4e-3 - 1.9e-3)
+    assert pace.good == 4
+    pace.note(4, 1e-3, 4e-3 - 2.1e-3)
+    assert pace.good == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_run_tells_how_many_threads_had_a_cpu_and_the_next_goes_with_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = runtime.Pool.run
+
+    def noted(self: runtime.Pool, program: runtime.Loaded, args: object, n: int) -> None:
+        asked.append(n)
+        real(self, program, args, n)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runtime.Pool, "run", noted)
+    f = hm.compile(product)
+    x, w = hm.randn(300, 300), hm.randn(300, 300)
+    f(x, w)
+    assert f._last is not None
+    pace = f._last.loaded._pace
+    assert asked == [2]
+    pace.good, pace._until = 1, math.inf
+    asked.clear()
+    f(x, w)
+    assert asked == [], "alone for as long as there is one CPU"
+    pace._until = 0.0
+    monkeypatch.setattr(runtime.Pace, "note", lambda self, *run: asked.append(-run[0]))
+    f(x, w)
+    assert asked == [2, -2], "with two again, and noted"
 
 
 @pytest.mark.usefixtures("two_threads")
