@@ -212,6 +212,7 @@ def train(options: TrainOptions) -> Outcome:
     bond = _bond_of(files) if options.resume else {}
     if options.precision is None and bond.get("precision") is not None:  # by default it depends on the CPU
         options = replace(options, precision=bond["precision"])
+        options.check()
     with contextlib.closing(Draughtsman()) as draughtsman:
         model, plan, history = _learn(options, files, parts, bond)
         outcome = _outcome(options, files, data, parts, model, plan, history, start)

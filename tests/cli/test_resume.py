@@ -129,6 +129,7 @@ def test_products_are_as_they_were(cli, tmp_path):
     p.send_signal(signal.SIGKILL)
     p.communicate()
     assert "--precision bf16, and now it is float32" in cli(*WORDS, "--precision", "float32", "--resume").sentence
+    assert "and --eager is for none" in cli(*WORDS, "--eager", "--resume").sentence
     assert cli(*WORDS, "--resume").status == 0
     assert "--precision bf16" in (tmp_path / "digits-report.txt").read_text()
 
