@@ -42,6 +42,7 @@ class Pool:
         self.lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._clocks: list[int] = []
 
     def grow(self, n: int) -> None:
         """Have at least ``n`` threads."""
@@ -49,6 +50,14 @@ class Pool:
             thread = threading.Thread(target=self._serve, name="haema", daemon=True)
             thread.start()
             self._threads.append(thread)
+        if len(self._clocks) < len(self._threads) and hasattr(time, "pthread_getcpuclockid"):
+            self._clocks = [time.pthread_getcpuclockid(t.ident) for t in self._threads if t.ident is not None]
+
+    def cpu_time(self) -> float:
+        """Seconds of CPUs that the caller and these threads have had; of all threads where the system tells no more."""
+        if not self._clocks:
+            return time.process_time()
+        return time.thread_time() + sum(map(time.clock_gettime, self._clocks))
 
     def _serve(self) -> None:
         bound: frozenset[int] | None = None
@@ -62,12 +71,11 @@ class Pool:
             del program, args  # which keeps the code in memory until this thread has left it
 
     def run(self, program: Loaded, args: Sequence[Any], n: int) -> None:
-        """Run a program with n threads, the caller's among them; the caller holds ``lock``.
+        """Run a program with n threads, the caller's among them; there are enough, and the caller holds ``lock``.
 
         The threads wait for each other, so either all of them begin or none does. Ctrl-C is answered by Python code
         alone, and all begin, and the caller ends, within one call of C code.
         """
-        self.grow(n - 1)
         jobs = [(program, (*args, k, n), cpus) for k, cpus in enumerate(places(n))]
         begin = [functools.partial(self._jobs.put, job) for job in jobs[1:]]
         deque(map(operator.call, [*begin, functools.partial(program._run, *args, 0, n)]), maxlen=0)
@@ -242,6 +250,7 @@ class Loaded:
             self._alone()
             return
         with _pool.lock:  # which Ctrl-C cannot leave locked, as it could between acquire() and the line behind it
-            start, cpus = time.perf_counter(), time.process_time()
+            _pool.grow(n - 1)
+            start, cpus = time.perf_counter(), _pool.cpu_time()
             _pool.run(self, self._args, n)
-            self._pace.note(n, time.perf_counter() - start, time.process_time() - cpus)
+            self._pace.note(n, time.perf_counter() - start, _pool.cpu_time() - cpus)

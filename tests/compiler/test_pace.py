@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import queue
+import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -136,6 +139,29 @@ def test_a_run_tells_how_many_threads_had_a_cpu_and_the_next_goes_with_so_many(m
     monkeypatch.setattr(runtime.Pace, "note", lambda self, *run: asked.append(-run[0]))
     f(x, w)
     assert asked == [2, -2], "with two again, and noted"
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="the system does not tell threads apart")
+def test_time_of_other_threads_of_the_process_is_not_counted() -> None:
+    """They take CPUs away like other programs."""
+    pool = runtime.Pool()
+    pool.grow(2)
+
+    def busy() -> None:
+        while time.thread_time() < 0.2:
+            pass
+
+    other = threading.Thread(target=busy)
+    process, before = time.process_time(), pool.cpu_time()
+    other.start()
+    other.join()
+    assert time.process_time() - process >= 0.15
+    assert pool.cpu_time() - before < 0.1
+    before = pool.cpu_time()
+    done, pool_was_here = queue.SimpleQueue[float](), SimpleNamespace(_run=lambda: (busy(), done.put(1.0)))
+    pool._jobs.put((pool_was_here, (), None))
+    done.get()
+    assert pool.cpu_time() - before >= 0.15, "a thread of its own is"
 
 
 @pytest.mark.usefixtures("two_threads")
