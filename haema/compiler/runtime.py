@@ -212,9 +212,8 @@ class Loaded:
         self.table[-2] = start
         self.fault = np.zeros(FAULT, np.int64)
         self.steps = np.array([0, 1], np.int64)
-        self._sync_memory, sync = aligned(8 * _SYNC)
-        self._sync_memory[:] = 0
-        self._sync = self._sync_memory[sync - self._sync_memory.ctypes.data :][: 8 * _SYNC].view(np.int64)
+        self._sync, sync = aligned(8 * _SYNC)
+        self._sync[:] = 0
         self._args = (self.table.ctypes.data, sync, self.fault.ctypes.data, self.steps.ctypes.data)
         self._packed = np.array(self._args, np.int64)
         _loaded.add(self)

@@ -128,9 +128,9 @@ def test_a_run_tells_how_many_threads_had_a_cpu_and_the_next_goes_with_so_many(m
     f = hm.compile(product)
     x, w = hm.randn(300, 300), hm.randn(300, 300)
     f(x, w)
+    assert asked == [2]
     assert f._last is not None
     pace = f._last.loaded._pace
-    assert asked == [2]
     pace.good, pace._until = 1, math.inf
     asked.clear()
     f(x, w)
